@@ -1,0 +1,1 @@
+//! The store on a local file system: durable, atomic, all or nothing

@@ -1,0 +1,1 @@
+//! What a store promises: the trait, its errors, the conformance suite
