@@ -1,0 +1,2 @@
+//! compress or decompress one stream
+fn main() {}
