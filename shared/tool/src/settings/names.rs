@@ -1,0 +1,283 @@
+//! The names there are, and what becomes of each.
+
+/// What becomes of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It has its effect here.
+    Known,
+    /// It has its effect here and is never shown.
+    Secret,
+    /// wal-g knows it; here it would change speed, logs or another database only: one warning.
+    Idle,
+    /// wal-g knows it, and to ignore it would change what is stored, where, or how protected: 78.
+    Refused,
+    /// Nobody knows it.
+    Unknown,
+}
+
+/// A name that has its effect here.
+#[derive(Clone, Copy, Debug)]
+pub struct Name {
+    /// The name of the environment variable and of the key in the file.
+    pub name: &'static str,
+    /// What holds where nobody sets it; empty for nothing.
+    pub default: &'static str,
+    /// What it means, for `walpipe config`.
+    pub about: &'static str,
+}
+
+const fn n(name: &'static str, default: &'static str, about: &'static str) -> Name {
+    Name { name, default, about }
+}
+
+/// Settings that people set.  Defaults are WAL-G's (spec/layout.md §11) unless `about` says so.
+const SETTINGS: &[Name] = &[
+    n("WALG_FILE_PREFIX", "", "the repository, a directory"),
+    n("WALE_FILE_PREFIX", "", "the same, by its older name"),
+    n("WALG_STORAGE_PREFIX", "", "a folder below the repository's prefix"),
+    n("WALG_COMPRESSION_METHOD", "lz4", "how objects are compressed: lz4, none"),
+    n("WALG_TAR_SIZE_THRESHOLD", "1073741823", "bytes of files after which a part is closed"),
+    n("WALG_UPLOAD_DISK_CONCURRENCY", "", "parts made side by side (unset: the number of cores, at most 4)"),
+    n("WALG_UPLOAD_CONCURRENCY", "16", "uploads in flight over a whole command"),
+    n("WALG_DOWNLOAD_CONCURRENCY", "10", "parts restored side by side, at most (and at most two a core)"),
+    n("WALG_DISK_RATE_LIMIT", "", "bytes a second read from the data directory"),
+    n("WALG_NETWORK_RATE_LIMIT", "", "bytes a second written to or read from the store"),
+    n("WALG_VERIFY_PAGE_CHECKSUMS", "true", "check page checksums while reading (WAL-G: false)"),
+    n("WALG_STORE_ALL_CORRUPT_BLOCKS", "false", "list every corrupt block in the metadata, not the first ten"),
+    n("WALG_WITHOUT_FILES_METADATA", "false", "write no list of files"),
+    n("WALG_SENTINEL_USER_DATA", "", "JSON to keep with a backup"),
+    n("WALG_PREVENT_WAL_OVERWRITE", "true", "always so here: a different file under an existing name is refused"),
+    n("WALG_TAR_DISABLE_FSYNC", "false", "restore without making files durable"),
+    n("WALG_PG_WAL_SIZE", "", "MiB of a WAL segment; found out here, and compared where set"),
+    n("WALG_ALIVE_CHECK_INTERVAL", "1m", "how often the backup's session is asked whether it lives"),
+    n("WALG_STOP_BACKUP_TIMEOUT", "", "how long the stop of a backup may take, in milliseconds (0: for ever)"),
+    n("WALG_DELTA_MAX_STEPS", "0", "deltas in a chain (no deltas yet: full backups, and a note)"),
+    n("WALG_CONFIG_PATH", "", "the configuration file"),
+    n("WALPIPE_ARCHIVE_TIMEOUT", "300", "seconds to wait for WAL to reach the repository"),
+    n("WALPIPE_CORRUPT_PAGES", "warn", "what a corrupt page does to a backup: warn or fail"),
+    n("WALPIPE_PROGRESS", "auto", "how progress is shown: auto, bar, lines, none"),
+];
+
+/// Variables by which walpipe's programs speak to each other and tests speak to them; never in a file.
+const INTERNAL: &[&str] = &[
+    "WALPIPE_BACKUP",
+    "WALPIPE_BELOW",
+    "WALPIPE_CHAIN",
+    "WALPIPE_EXEC_PATH",
+    "WALPIPE_LIMIT_DISK",
+    "WALPIPE_LIMIT_NET",
+    "WALPIPE_PARENT",
+    "WALPIPE_SHARED",
+    "WALPIPE_SNAPSHOT",
+    "WALPIPE_THREADS",
+];
+
+/// libpq's, for the session of a backup.
+const LIBPQ: &[&str] = &[
+    "PGAPPNAME",
+    "PGCONNECT_TIMEOUT",
+    "PGDATA",
+    "PGDATABASE",
+    "PGHOST",
+    "PGHOSTADDR",
+    "PGOPTIONS",
+    "PGPASSFILE",
+    "PGPORT",
+    "PGSERVICE",
+    "PGSERVICEFILE",
+    "PGSSLCERT",
+    "PGSSLKEY",
+    "PGSSLMODE",
+    "PGSSLROOTCERT",
+    "PGUSER",
+];
+
+const SECRETS: &[&str] = &["PGPASSWORD"];
+
+/// Protection that is not there yet: never plaintext where somebody asked for a cipher.
+const CIPHERS: &[&str] = &[
+    "GPG_KEY_ID",
+    "WALE_GPG_KEY_ID",
+    "WALG_CSE_KMS_ID",
+    "WALG_CSE_KMS_REGION",
+    "WALG_GPG_KEY_ID",
+    "WALG_LIBSODIUM_KEY",
+    "WALG_LIBSODIUM_KEY_PATH",
+    "WALG_LIBSODIUM_KEY_TRANSFORM",
+    "WALG_PGP_KEY",
+    "WALG_PGP_KEY_PASSPHRASE",
+    "WALG_PGP_KEY_PATH",
+    "YC_CSE_KMS_KEY_ID",
+    "YC_SERVICE_ACCOUNT_KEY_FILE",
+];
+
+/// Places that cannot be served yet.
+const PLACES: &[&str] = &[
+    "WALE_AZ_PREFIX",
+    "WALE_GS_PREFIX",
+    "WALE_OSS_PREFIX",
+    "WALE_S3_PREFIX",
+    "WALE_SSH_PREFIX",
+    "WALE_SWIFT_PREFIX",
+    "WALG_AZ_PREFIX",
+    "WALG_FAILOVER_STORAGES",
+    "WALG_GS_PREFIX",
+    "WALG_OSS_PREFIX",
+    "WALG_SSH_PREFIX",
+    "WALG_SWIFT_PREFIX",
+    "WALG_TARGET_STORAGE",
+];
+
+/// Other contents of the repository.
+const CONTENTS: &[&str] = &["WALG_UPLOAD_WAL_METADATA", "WALG_ZSTD_LEVEL", "WALG_BROTLI_QUALITY"];
+
+/// Prefixes of names of one store each.
+const PLACE_PREFIXES: &[&str] =
+    &["WALG_AZURE_", "WALG_AZ_", "WALG_ENVELOPE_", "WALG_GS_", "WALG_OSS_", "WALG_S3_", "WALG_SSH_", "WALG_SWIFT_"];
+
+/// What wal-g has and nothing here depends on: speed, logs, metrics.
+const IDLE: &[&str] = &[
+    "WALE_LOG_DESTINATION",
+    "WALG_DAEMON_WAL_UPLOAD_TIMEOUT",
+    "WALG_DELTA_FROM_NAME",
+    "WALG_DELTA_FROM_USER_DATA",
+    "WALG_DELTA_ORIGIN",
+    "WALG_DIRECT_IO",
+    "WALG_DIRECT_IO_BLOCK_COUNT",
+    "WALG_DISABLE_PARTIAL_RESTORE",
+    "WALG_DOWNLOAD_FILE_RETRIES",
+    "WALG_FORCE_WAL_DELTA",
+    "WALG_INTEGRITY_MAX_DELAYED_WALS",
+    "WALG_LOG_DESTINATION",
+    "WALG_LOG_LEVEL",
+    "WALG_PG_BLOCK_SIZE",
+    "WALG_PG_WAL_PAGE_SIZE",
+    "WALG_PREFETCH_DIR",
+    "WALG_SERIALIZER_TYPE",
+    "WALG_SKIP_REDUNDANT_TARS",
+    "WALG_SLOTNAME",
+    "WALG_STATSD_ADDRESS",
+    "WALG_STATSD_EXTRA_TAGS",
+    "WALG_UPLOAD_QUEUE",
+    "WALG_USE_COPY_COMPOSER",
+    "WALG_USE_DATABASE_COMPOSER",
+    "WALG_USE_RATING_COMPOSER",
+    "WALG_USE_REVERSE_UNPACK",
+    "WALG_USE_WAL_DELTA",
+];
+
+/// Prefixes of names that are idle here, those of other databases among them.
+const IDLE_PREFIXES: &[&str] = &[
+    "WALG_CLICKHOUSE_",
+    "WALG_ETCD_",
+    "WALG_FDB_",
+    "WALG_GP_",
+    "WALG_GPFDIST_",
+    "WALG_HTTP_",
+    "WALG_MONGO",
+    "WALG_MYSQL_",
+    "WALG_PPROF_",
+    "WALG_PROFILE_",
+    "WALG_PROFILING_",
+    "WALG_REDIS_",
+    "WALG_SQLSERVER_",
+    "WALG_STREAM_",
+];
+
+/// What becomes of `name`.
+#[must_use]
+pub fn kind_of(name: &str) -> Kind {
+    if SETTINGS.iter().any(|s| s.name == name)
+        || INTERNAL.contains(&name)
+        || LIBPQ.contains(&name)
+        || name.starts_with("WALPIPE_TEST_")
+    {
+        Kind::Known
+    } else if SECRETS.contains(&name) {
+        Kind::Secret
+    } else if [CIPHERS, PLACES, CONTENTS].iter().any(|list| list.contains(&name)) {
+        Kind::Refused
+    } else if IDLE.contains(&name) || IDLE_PREFIXES.iter().any(|p| name.starts_with(p)) {
+        Kind::Idle
+    } else if PLACE_PREFIXES.iter().any(|p| name.starts_with(p)) {
+        Kind::Refused
+    } else {
+        Kind::Unknown
+    }
+}
+
+/// Whether the name is WAL-G's, WAL-E's or ours by its beginning.
+pub(super) fn has_our_prefix(name: &str) -> bool {
+    ["WALG_", "WALE_", "WALPIPE_"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether this value of a refused name asks for nothing.
+pub(super) fn harmless(name: &str, value: &str) -> bool {
+    name == "WALG_UPLOAD_WAL_METADATA" && value == "NOMETADATA"
+}
+
+/// What a refused name would have changed.
+pub(super) fn why_refused(name: &str) -> String {
+    let what = if CIPHERS.contains(&name) || name.starts_with("WALG_ENVELOPE_") {
+        "It asks for encryption, which this version does not have yet; nothing is stored or read as plaintext instead."
+    } else if CONTENTS.contains(&name) {
+        "It would change what is stored, which this version cannot do yet."
+    } else {
+        "It names a store that this version cannot reach yet."
+    };
+    what.to_owned()
+}
+
+/// The default of a setting, where it has one.
+pub(super) fn default_of(name: &str) -> Option<String> {
+    SETTINGS.iter().find(|s| s.name == name && !s.default.is_empty()).map(|s| s.default.to_owned())
+}
+
+/// The settings that people set, with defaults and meanings, in the order of the manual.
+#[must_use]
+pub fn all() -> &'static [Name] {
+    SETTINGS
+}
+
+/// The known name that `name` most resembles, if one is near enough to be a slip of the pen.
+#[must_use]
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let lists = [CIPHERS, PLACES, CONTENTS, IDLE];
+    let known = SETTINGS.iter().map(|s| s.name).chain(lists.into_iter().flatten().copied());
+    known.map(|known| (distance(name, known), known)).min().filter(|(d, _)| *d <= 4.max(name.len() / 5)).map(|(_, n)| n)
+}
+
+/// Levenshtein's distance in bytes.
+pub(crate) fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut corner = i;
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let best = (corner + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
+            corner = row[j + 1];
+            row[j + 1] = best;
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_pen_finds_its_name() {
+        assert_eq!(nearest("WALG_COMPRESION_METHOD"), Some("WALG_COMPRESSION_METHOD"));
+        assert_eq!(nearest("WALPIPE_ZZZZZZZZZZZZZZZZZZZ"), None);
+    }
+
+    #[test]
+    fn a_cipher_is_refused_and_a_metric_is_idle() {
+        assert_eq!(kind_of("WALG_LIBSODIUM_KEY"), Kind::Refused);
+        assert_eq!(kind_of("WALG_STATSD_ADDRESS"), Kind::Idle);
+        assert_eq!(kind_of("WALG_MYSQL_DATASOURCE_NAME"), Kind::Idle);
+        assert_eq!(kind_of("WALG_S3_SSE"), Kind::Refused);
+        assert_eq!(kind_of("WALG_NO_SUCH"), Kind::Unknown);
+    }
+}
