@@ -1,0 +1,1 @@
+"""What the tests share: PostgreSQL servers, scratch directories, the papers beside the project."""
