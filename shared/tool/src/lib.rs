@@ -79,7 +79,8 @@ fn words<W: clap::Parser>(name: &'static str) -> Result<Option<W>, Failure> {
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             use std::io::Write;
             let mut out = text_stdout()?;
-            out.write_all(error.render().to_string().as_bytes()).map_err(|e| cannot_write(&e))?;
+            let text = format!("{}\n", error.render().to_string().trim_end());
+            out.write_all(text.as_bytes()).map_err(|e| cannot_write(&e))?;
             Ok(None)
         }
         Err(error) => Err(wrong_words(name, &error)),
