@@ -111,6 +111,15 @@ impl Failure {
         self
     }
 
+    /// Says before the words what came of it all, where a program that this one runs failed: `what: words`.
+    #[must_use]
+    pub fn passed_on(mut self, what: impl Display) -> Self {
+        if matches!(self.status, Status::Passed(_)) && !self.text.is_empty() {
+            self.text = format!("{what}: {}", self.text);
+        }
+        self
+    }
+
     /// The status.
     #[must_use]
     pub const fn status(&self) -> Status {

@@ -1,0 +1,85 @@
+//! settings - print effective settings, one value a line.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use tool::{Failure, Kind, Origin, Settings, Status};
+
+mod derived;
+
+/// Check the names of all settings, then print the value of each NAME, one a line; an unset one is an empty line
+#[derive(clap::Parser)]
+struct Words {
+    /// Print every setting with its value and where it came from; a secret only as set or not
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+    /// A setting (WALG_…), or what follows from several: repository, scheme, method, extension, jobs, restore_jobs
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    tool::run::<Words>("settings", |words| {
+        let settings = tool::settings()?;
+        let idle = settings.check()?;
+        if !idle.is_empty() {
+            tool::warn(format_args!("without effect here: {}", idle.join(" ")));
+        }
+        let text = if words.all { all(settings)? } else { chosen(settings, &words.names)? };
+        tool::text_stdout()?.write_all(text.as_bytes()).map_err(|e| tool::cannot_write(&e))
+    })
+}
+
+fn chosen(settings: &Settings, names: &[String]) -> Result<String, Failure> {
+    let mut text = String::new();
+    for name in names {
+        let value = match derived::derived(settings, name) {
+            Some(value) => value?,
+            None => match tool::kind_of(name) {
+                Kind::Known => settings.get(name).unwrap_or_default(),
+                Kind::Secret => return Err(Failure::new(Status::Usage, format!("{name} is a secret"))),
+                Kind::Idle | Kind::Refused | Kind::Unknown => {
+                    return Err(Failure::new(Status::Usage, format!("no setting {name}")));
+                }
+            },
+        };
+        if value.contains('\n') {
+            return Err(Failure::new(Status::Config, format!("the setting {name} holds a newline")));
+        }
+        text.push_str(&value);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// What `walpipe config` prints.
+fn all(settings: &Settings) -> Result<String, Failure> {
+    let mut text = String::new();
+    let mut names: Vec<String> = tool::names().iter().map(|n| n.name.to_owned()).collect();
+    names.extend(settings.set().into_iter().filter(|set| !tool::names().iter().any(|n| n.name == set)));
+    for name in names {
+        let value = if tool::kind_of(&name) == Kind::Secret {
+            settings.find(&name).map(|(_, origin)| ("(a secret, not shown)".to_owned(), origin))
+        } else {
+            settings.find(&name)
+        };
+        text.push_str(&match value {
+            None => format!("{name} is not set\n"),
+            Some((value, origin)) => format!("{name}={value}  ({})\n", said(&origin)),
+        });
+    }
+    for name in derived::NAMES {
+        if let Some(Ok(value)) = derived::derived(settings, name) {
+            text.push_str(&format!("{name}={value}  (follows from the above)\n"));
+        }
+    }
+    Ok(text)
+}
+
+fn said(origin: &Origin) -> String {
+    match origin {
+        Origin::Environment => "environment".to_owned(),
+        Origin::File(path) => path.display().to_string(),
+        Origin::Default => "default".to_owned(),
+    }
+}

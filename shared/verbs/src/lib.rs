@@ -1,0 +1,56 @@
+//! put, get, ls and rm over any store: what the four programs of a scheme share (walpipe-store(7)).
+//!
+//! A program adds how a URL names a store: a [`Place`].  Like `tool`, this crate speaks for a program; only
+//! programs depend on it.
+
+use store::{Error, Key, Store};
+use tool::{Failure, Status};
+
+mod get;
+mod ls;
+mod put;
+mod rm;
+
+pub use get::{Get, get};
+pub use ls::{Ls, ls};
+pub use put::{Put, put};
+pub use rm::{Rm, rm};
+
+/// What a URL names: a store, and the key of an object or a folder in it (none: the root).
+pub struct Place {
+    /// The store.
+    pub store: Box<dyn Store>,
+    /// The key.
+    pub key: Option<Key>,
+}
+
+/// How a program turns a URL into a place; the words after it are the URL's own (`--root`).
+pub type Open<'a> = &'a dyn Fn(&str) -> Result<Place, Failure>;
+
+impl Place {
+    /// The key of an object, which must be there.
+    fn object(self, url: &str) -> Result<(Box<dyn Store>, Key), Failure> {
+        match self.key {
+            Some(key) => Ok((self.store, key)),
+            None => Err(Failure::new(Status::Usage, format!("{url} names no object"))),
+        }
+    }
+}
+
+/// A store's error in words: `what` could not be done ("cannot store s3://b/k").
+pub fn failure(what: impl std::fmt::Display, error: &Error) -> Failure {
+    let status = match error {
+        Error::Absent(_) | Error::Gone(_) => Status::NoInput,
+        Error::Exists(_) => Status::Exists,
+        Error::Denied(_) => Status::Permission,
+        Error::Busy(_) => Status::Busy,
+        Error::Broken(_) => Status::Io,
+        Error::Invalid(_) => Status::Usage,
+        Error::Corrupt(_) => Status::Data,
+    };
+    let failure = Failure::new(status, format!("{what}: {error}"));
+    match error {
+        Error::Gone(_) => failure.hint("Is it mounted?  A root is never made, only what is below it."),
+        _ => failure,
+    }
+}

@@ -1,0 +1,109 @@
+//! put: one object from standard input or a producer, all or nothing.
+
+use std::io::{Read, Write};
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use store::{PutOptions, Upload};
+use tool::{Failure, Flow, Input, Limit, Source, Status};
+
+use crate::{Open, failure};
+
+/// The words of a put program.
+#[derive(Debug, clap::Args)]
+pub struct Put {
+    /// Where the object is to be
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// Only if there is none of that name, or one with the very same bytes (else 73)
+    #[arg(long)]
+    create_only: bool,
+    /// Report the SHA-256 of what was stored
+    #[arg(long)]
+    digest: bool,
+    /// Store only if the SHA-256 of the input is HEX
+    #[arg(long, value_name = "HEX")]
+    sha256: Option<String>,
+    /// Store only if the input is N bytes long
+    #[arg(long, value_name = "N")]
+    size: Option<u64>,
+    #[command(flatten)]
+    input: Input,
+}
+
+/// Puts one object; one JSON line on standard output says what was stored.
+///
+/// # Errors
+/// The input's, the producer's, the store's.
+pub fn put(words: &Put, open: Open<'_>) -> Result<(), Failure> {
+    let url = &words.url;
+    let wanted = words.sha256.as_ref().map(|hex| hex.to_ascii_lowercase());
+    if wanted.as_ref().is_some_and(|hex| hex.len() != 64 || !hex.bytes().all(|c| c.is_ascii_hexdigit())) {
+        return Err(Failure::new(Status::Usage, "--sha256 takes 64 hex digits"));
+    }
+    let (store, key) = open(url)?.object(url)?;
+    let limit = Limit::on(Flow::Net)?;
+    let what = format!("cannot store {url}");
+    let mut input = words.input.open()?;
+    let begun = store.put(&key, PutOptions { create_only: words.create_only }).map_err(|e| failure(&what, &e));
+    let result = begun.and_then(|mut upload| {
+        let sum = words.digest || wanted.is_some();
+        let (size, digest) = fill(&mut input, upload.as_mut(), sum, &limit, &what)?;
+        Ok((upload, size, digest))
+    });
+    // only once the producer has ended with 0 is anything stored
+    let (upload, size, digest) =
+        input.settle(result).map_err(|f| f.passed_on(format_args!("nothing is stored at {url}")))?;
+    if let Some(asked) = words.size.filter(|asked| *asked != size) {
+        return Err(Failure::new(Status::Data, format!("{what}: the input has {size} bytes, not {asked}")));
+    }
+    if let Some(asked) = wanted.filter(|asked| Some(asked) != digest.as_ref()) {
+        let came = digest.unwrap_or_default();
+        return Err(Failure::new(Status::Data, format!("{what}: the input's SHA-256 is {came}, not {asked}")));
+    }
+    let etag = upload.finish().map_err(|e| failure(&what, &e))?;
+    let name = key.as_str().rsplit('/').next().unwrap_or_default();
+    let line = json!({ "key": name, "size": size, "digest": digest, "etag": etag });
+    tool::text_stdout()?.write_all(format!("{line}\n").as_bytes()).map_err(|e| tool::cannot_write(&e))
+}
+
+/// Moves the input into the upload: inside the kernel where nothing has to be looked at.
+fn fill(
+    input: &mut Source,
+    upload: &mut (dyn Upload + '_),
+    sum: bool,
+    limit: &Limit,
+    what: &str,
+) -> Result<(u64, Option<String>), Failure> {
+    let no_room = |error: &std::io::Error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Failure::new(Status::Unavailable, format!("{what}: the connection broke")),
+        _ => Failure::io(what, error),
+    };
+    if !sum
+        && !limit.is_set()
+        && let Some(file) = upload.descriptor()
+        && let Some(size) = tool::splice_all(&*input, file).map_err(|e| no_room(&e))?
+    {
+        return Ok((size, None));
+    }
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; tool::CHUNK];
+    let mut size = 0;
+    loop {
+        let read = input.read(&mut buffer).map_err(|e| input.failure(&e))?;
+        if read == 0 {
+            break;
+        }
+        limit.take(read as u64)?;
+        if sum {
+            digest.update(&buffer[..read]);
+        }
+        upload.write_all(&buffer[..read]).map_err(|e| no_room(&e))?;
+        size += read as u64;
+    }
+    Ok((size, sum.then(|| hex(&digest.finalize()))))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
