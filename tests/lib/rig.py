@@ -214,7 +214,7 @@ class Rig:
         """Run, write down, compare the status: a number, a collection, "fail" for any but 0, None for any."""
         argv = [str(a) for a in argv]
         began = time.monotonic()
-        out_path, err_path = self.dir / "out", self.dir / "err"
+        out_path, err_path = self.dir / ".out", self.dir / ".err"
         with open(out_path, "wb+") as out, open(err_path, "wb+") as err:
             p = subprocess.Popen(argv, env=self.env(env), cwd=cwd or self.dir, start_new_session=True,
                                  stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,

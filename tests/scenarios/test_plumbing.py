@@ -1,0 +1,272 @@
+"""The tools below the wrappers: one frame per object, the producer rule, a store that shows only what is whole."""
+
+import concurrent.futures
+import hashlib
+import json
+import os
+import pty
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+import strict_reader
+from lib import need
+from lib.rig import children, wait_for
+
+MIB = 1 << 20
+
+
+def data(size, kind, seed=1):
+    dice = random.Random(seed)
+    if kind == "random":
+        return dice.randbytes(size)
+    if kind == "zero":
+        return bytes(size)
+    words = [dice.randbytes(dice.randrange(3, 40)) for _ in range(300)]
+    out = bytearray()
+    while len(out) < size:
+        out += dice.choice(words)
+    return bytes(out[:size])
+
+
+@pytest.fixture
+def path(rig):
+    """The plumbing's directory, first in PATH."""
+    rig.want_tools("compress", "fileput", "fileget", "filels", "filerm")
+    rig.settings["PATH"] = f"{rig.session.stage()}/libexec/walpipe:/usr/bin:/bin"
+    rig.settings["WALG_FILE_PREFIX"] = str(rig.mkdir("repo"))
+    return rig
+
+
+def sh(rig, script, **more):
+    return rig.run("sh", "-c", script, **more)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_an_object_is_one_frame_as_wal_g_writes_it(path, threads):
+    rig = path
+    dice = random.Random(threads)
+    sizes = [0, 1, 100, 65535, 4 * MIB - 1, 4 * MIB, 4 * MIB + 1, 9 * MIB + 7, 17 * MIB, dice.randrange(20 * MIB)]
+    for i, size in enumerate(sizes):
+        for kind in ("words", "random", "zero"):
+            plain = data(size, kind, i)
+            rig.write("in", plain)
+            sh(rig, f"compress --threads {threads} -m lz4 <in >out.lz4")
+            stored = rig.dir / "out.lz4"
+            header, blocks, end = strict_reader.lz4_scan(stored)
+            assert header == bytes.fromhex("04224d186470b9") and end == stored.stat().st_size
+            assert all(n <= 4 * MIB for _, n, _ in blocks)
+            assert strict_reader.decode(stored) == plain
+            sh(rig, "compress -d -m lz4 <out.lz4 | cmp - in")
+    rig.write("in", b"")
+    sh(rig, "compress -m lz4 <in >out.lz4")
+    assert (rig.dir / "out.lz4").read_bytes().endswith(bytes.fromhex("00000000 055dcc02"))
+
+
+def test_the_bytes_do_not_depend_on_how_many_threads_made_them(path):
+    path.write("in", data(21 * MIB, "words"))
+    sums = {n: sh(path, f"compress --threads {n} <in | sha256sum").out for n in (1, 2, 3, 8)}
+    assert len(set(sums.values())) == 1, sums
+
+
+@pytest.mark.parametrize("words", ["-1", "-9", "-B4", "-B5 -BD", "-BD", "-BX", "--content-size", "--no-frame-crc", "-B6 -BX -BD"])
+def test_any_frame_that_lz4_makes_is_read(path, words):
+    path.write("in", data(6 * MIB + 3, "words"))
+    sh(path, f"lz4 -q {words} -c in >other.lz4; compress -d other.lz4 | cmp - in && compress -d -m lz4 <other.lz4 | cmp - in")
+
+
+def test_every_cut_and_flip_of_a_frame_is_65(path):
+    rig = path
+    plain = data(3000, "words")
+    rig.write("in", plain)
+    sh(rig, "compress <in >small.lz4")
+    whole = (rig.dir / "small.lz4").read_bytes()
+    program = rig.session.stage() / "libexec/walpipe/compress"
+
+    def decode(piece):
+        p = subprocess.run([program, "-d", "-m", "lz4"], input=piece, capture_output=True, check=False, env=rig.env())
+        return p.returncode, p.stdout
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for n, (code, _) in enumerate(pool.map(lambda n: decode(whole[:n]), range(len(whole)))):
+            assert code == 65, n
+        flips = [whole[:n] + bytes([whole[n] ^ 1 << n % 8]) + whole[n + 1:] for n in range(len(whole))]
+        for n, (code, out) in enumerate(pool.map(decode, flips)):
+            # (a match may be moved to another copy of the same bytes)
+            assert code == 65 or (code == 0 and out == plain), n
+    for tail in (b"\0", b"x", whole):
+        assert decode(whole + tail)[0] == 65
+    rig.write("in", data(9 * MIB, "words"))
+    sh(rig, "compress <in >large.lz4")
+    large = (rig.dir / "large.lz4").read_bytes()
+    dice = random.Random(7)
+    for _ in range(60):
+        assert decode(large[:dice.randrange(len(large))])[0] == 65
+        n = dice.randrange(len(large))
+        assert decode(large[:n] + bytes([large[n] ^ 4]) + large[n + 1:])[0] == 65
+
+
+@pytest.mark.parametrize("producer,status", [
+    ("sh -c 'printf data; exit 3'", 3), ("sh -c 'printf data; kill -9 $$'", 137), ("sh -c 'printf data; kill -TERM $$'", 143),
+    ("no-such-program", 127), ("/etc/passwd", 126), ("false", 1), ("compress -- false", 1),
+    ("compress -- sh -c 'head -c 3000000 /dev/urandom; exit 9'", 9), ("compress -- compress -- sh -c 'kill -9 $$'", 137),
+    ("sh -c 'head -c 30000000 /dev/zero; exit 4'", 4), ("compress -d -m lz4 -- printf garbage", 65),
+])
+def test_a_producer_that_fails_leaves_nothing(path, producer, status):
+    r = sh(path, f'fileput "$WALG_FILE_PREFIX/x/y" -- {producer}', status=status)
+    assert [f for _, _, fs in os.walk(path.dir / "repo") for f in fs] == [], r
+    assert r.out == ""
+
+
+def test_a_producer_that_ends_well_is_stored_whole(path):
+    path.write("in", data(10 * MIB + 5, "words"))
+    r = sh(path, 'fileput "$WALG_FILE_PREFIX/a/b/x.lz4" --digest -- compress -- cat in')
+    said = json.loads(r.out)
+    stored = path.dir / "repo/a/b/x.lz4"
+    assert said["size"] == stored.stat().st_size
+    assert said["digest"].removeprefix("sha256:") == hashlib.sha256(stored.read_bytes()).hexdigest()
+    sh(path, 'compress -d -m lz4 -- fileget "$WALG_FILE_PREFIX/a/b/x.lz4" | cmp - in')
+    sh(path, 'compress -d "$WALG_FILE_PREFIX/a/b/x.lz4" | cmp - in')
+
+
+def test_create_only_lets_one_win_and_the_same_bytes_pass(path):
+    url = '"$WALG_FILE_PREFIX/k"'
+    sh(path, f"printf one | fileput {url} --create-only")
+    sh(path, f"printf one | fileput {url} --create-only")
+    sh(path, f"printf two | fileput {url} --create-only", status=73)
+    sh(path, f"printf on | fileput {url} --create-only", status=73)
+    assert (path.dir / "repo/k").read_bytes() == b"one"
+    for n in range(5):
+        jobs = [path.spawn("sh", "-c", f'fileput "$WALG_FILE_PREFIX/race{n}" --create-only -- sh -c "sleep 0.0{i}; echo {i}"') for i in range(8)]
+        codes = [p.wait(30) for p in jobs]
+        assert codes.count(0) == 1 and set(codes) <= {0, 73}, codes
+        assert (path.dir / f"repo/race{n}").read_text() == f"{codes.index(0)}\n"
+    assert sorted(os.listdir(path.dir / "repo")) == ["k"] + [f"race{n}" for n in range(5)]
+
+
+def test_what_should_arrive_can_be_said(path):
+    good = hashlib.sha256(b"data").hexdigest()
+    sh(path, f'printf data | fileput "$WALG_FILE_PREFIX/a" --size 4 --sha256 {good}')
+    for words in ("--size 5", "--size 3", f"--sha256 {'0' * 64}"):
+        sh(path, f'printf data | fileput "$WALG_FILE_PREFIX/b" {words}', status=65)
+    assert os.listdir(path.dir / "repo") == ["a"]
+
+
+def test_a_root_that_is_not_there_is_66_and_not_made(path):
+    gone = path.dir / "gone"
+    for words in (f'fileput "{gone}/x" --root "{gone}" </dev/null', f'WALG_FILE_PREFIX="{gone}" fileput "{gone}/wal_005/x" </dev/null'):
+        sh(path, words, status=66)
+        assert not gone.exists()
+    sh(path, f'fileput "{path.dir}/repo/../gone/x" --root "{path.dir}/repo" </dev/null', status="fail")
+    assert not gone.exists()
+
+
+def test_lists_are_in_byte_order_and_hide_what_is_unfinished(path):
+    odd = ["b", "a", "B", "ä", "a b", "new\nline", "z" * 200, "a.tmp", "x.tmp.20260101T000000Z-0123456789abcdeg"]
+    repo = path.dir / "repo"
+    for n in odd:
+        path.write("repo/" + n, n)
+    path.write("repo/a.tmp.20260101T000000Z-0123456789abcdef", "half")
+    os.makedirs(repo / "sub/dir")
+    path.own(repo / "sub", recursive=True)
+    path.own(repo / "sub")
+    path.write("repo/sub/dir/f", "f")
+    got = sh(path, 'filels -0 "$WALG_FILE_PREFIX/"', text=False).out.split(b"\0")[:-1]
+    assert got == sorted([n.encode() for n in odd] + [b"sub/dir/f"])
+    got = sh(path, 'filels -0 --delimiter / "$WALG_FILE_PREFIX/"', text=False).out.split(b"\0")[:-1]
+    assert got == sorted([n.encode() for n in odd] + [b"sub/"])
+    rows = [json.loads(line) for line in sh(path, 'filels --json --prefix a "$WALG_FILE_PREFIX/"').out.splitlines()]
+    assert [(r["name"], r["size"]) for r in rows] == [("a", 1), ("a b", 3), ("a.tmp", 5)]
+    assert sh(path, 'filels "$WALG_FILE_PREFIX/nowhere/"').out == ""
+    sh(path, 'filels "$WALG_FILE_PREFIX/x/" --root "$WALG_FILE_PREFIX/../absent"', status="fail")
+
+
+def test_rm_removes_the_names_it_is_given_and_no_other(path):
+    for n in ("a", "b", "c d", "e\nf"):
+        path.write("repo/" + n, n)
+    path.write("keep", "x")
+    sh(path, "printf 'a\\nabsent\\n' | filerm \"$WALG_FILE_PREFIX/\"")
+    sh(path, "printf 'c d\\0e\\nf\\0' | filerm -0 \"$WALG_FILE_PREFIX/\"")
+    assert os.listdir(path.dir / "repo") == ["b"]
+    sh(path, "printf '../keep\\n' | filerm \"$WALG_FILE_PREFIX/\"", status="fail")
+    assert (path.dir / "keep").exists()
+
+
+def test_a_reader_that_is_gone_is_141_and_says_nothing(path):
+    path.write("in", data(8 * MIB, "random"))
+    for words in ("compress -m none <in", "compress <in", 'compress -d -m lz4 -- compress in'):
+        r = sh(path, f"{{ {words}; echo $? >status; }} | head -c 1 >first")
+        assert (path.dir / "status").read_text() == "141\n", words
+        assert r.err == "", words
+
+
+def test_binary_is_not_poured_onto_a_terminal(path):
+    master, slave = pty.openpty()
+    p = path.spawn("compress", "-m", "lz4", "/etc/hostname", stdout=slave, stderr=open(path.dir / "err", "wb"))
+    assert p.wait(20) not in (0, 70)
+    os.close(slave)
+    assert "terminal" in (path.dir / "err").read_text()
+    os.close(master)
+
+
+@pytest.mark.parametrize("victim", ["fileput", "compress", "sleep"])
+def test_kill_9_anywhere_in_a_chain_leaves_nobody_and_nothing_visible(path, victim):
+    for after in (0.05, 0.1):
+        p = path.spawn("sh", "-c", 'exec fileput "$WALG_FILE_PREFIX/x" -- compress -- sh -c "head -c 5000000 /dev/urandom; exec sleep 60"')
+        wait_for(lambda: any(n == "sleep" for _, n in children(p.pid)), 10)
+        time.sleep(after)
+        family = children(p.pid)
+        os.kill([pid for pid, n in family if n == victim][0], signal.SIGKILL)
+        assert p.wait(20) != 0
+        wait_for(lambda: not [pid for pid, _ in family if alive(pid)], 10, why="the end of the others")
+        assert sh(path, 'filels "$WALG_FILE_PREFIX/"').out == ""
+    sh(path, 'printf x | fileput "$WALG_FILE_PREFIX/x"')
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as f:
+            stat = f.read()
+        return stat[stat.rindex(b")") + 2:][:1] != b"Z"
+    except OSError:
+        return False
+
+
+FAULTS = [
+    ("write,splice,pwrite64,copy_file_range:error=ENOSPC", 74), ("fsync,fdatasync,syncfs:error=EIO", 74),
+    ("rename,renameat,renameat2,link,linkat:error=EIO", 74), ("write,splice,pwrite64,copy_file_range:error=EDQUOT", 74),
+    ("rename,renameat,renameat2,link,linkat:signal=KILL", 137),
+]
+
+
+@pytest.mark.parametrize("fault,status", FAULTS)
+def test_a_fault_of_the_disk_leaves_nothing_visible(path, fault, status):
+    rig = path
+    if not shutil.which("strace"):
+        need.skip("strace", "not installed")
+    rig.write("in", data(3 * MIB, "words"))
+    calls = fault.split(":")[0]
+    repo = rig.dir / "repo"
+    program = f"strace -f -qq -o trace -e trace={calls} -e inject={fault}"
+    r = sh(rig, f'{program} fileput "{repo}/x" <in >said 2>err', status=None)
+    assert r.status == status or (status == 74 and r.status in (74, 77)), (r, (rig.dir / "err").read_text())
+    assert not (repo / "x").exists()
+    assert sh(rig, f'filels "{repo}/"').out == ""
+    if status != 137:
+        assert os.listdir(repo) == []
+
+
+def test_20000_objects_are_listed_in_constant_memory(path):
+    from lib.rig import Memory
+    repo = path.dir / "repo"
+    for i in range(20000):
+        with open(repo / f"{i:08X}", "wb"):
+            pass
+    p = path.spawn("filels", "--json", str(repo) + "/")
+    with Memory(p.pid, every=0.002) as memory:
+        assert p.wait(30) == 0
+    assert all(kib < 64 * 1024 for kib in memory.peaks.values()), memory.by_name()
