@@ -1,10 +1,5 @@
 //! What a WAL file has to be to be the one that its name says.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
-use std::time::Duration;
-
 use pg::wal::SegmentHeader;
 use pg::{BackupLabel, ControlFile, History, Major, SegmentName, SegmentSize, WalName};
 use tool::{Failure, Status};
@@ -32,14 +27,16 @@ impl Expected {
             Expected { name, system_identifier: words.system_id, segment_size: words.segment_size, major: None };
         let of_segments = matches!(name, Some(WalName::Segment(_) | WalName::Partial(_)));
         if let Some(dir) = words.control.as_deref().filter(|_| of_segments) {
-            match control(dir) {
+            match ControlFile::read(dir) {
                 Ok(control) => {
                     expected.system_identifier.get_or_insert(control.system_identifier);
                     expected.segment_size.get_or_insert(control.segment_size);
                     expected.major = control.major;
                 }
-                Err(reason) => tool::note(format_args!(
-                    "{reason}; going by the segment's own header, which cannot tell whose it is"
+                Err(error) => tool::note(format_args!(
+                    "cannot use {}/global/pg_control: {}; going by the segment's own header, which cannot tell whose it is",
+                    dir.display(),
+                    tool::reason(&error)
                 )),
             }
         }
@@ -75,26 +72,6 @@ impl Expected {
             _ => Ok(()),
         }
     }
-}
-
-/// Reads a data directory's pg_control, which the server may be writing: a few times until it is sound.
-fn control(dir: &Path) -> Result<ControlFile, String> {
-    let path = dir.join("global/pg_control");
-    let once = || {
-        let mut content = Vec::with_capacity(512);
-        let file = File::open(&path).map_err(|e| tool::reason(&e))?;
-        file.take(512).read_to_end(&mut content).map_err(|e| tool::reason(&e))?;
-        ControlFile::parse(&content).map_err(|e| e.to_string())
-    };
-    let mut read = once();
-    for _ in 0..5 {
-        if read.is_ok() || !path.exists() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-        read = once();
-    }
-    read.map_err(|reason| format!("cannot use {}: {reason}", path.display()))
 }
 
 /// A failure about `label`, from what a look at it found.

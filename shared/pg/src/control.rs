@@ -1,5 +1,10 @@
 //! `global/pg_control`: whose cluster a directory is, and how it was built.
 
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+use std::time::Duration;
+
 use crate::{Error, Lsn, Major, SegmentSize, crc32c};
 
 /// What `pg_control` says of a cluster.
@@ -78,6 +83,27 @@ impl Layout {
 impl ControlFile {
     /// The size of the file in bytes (`PG_CONTROL_FILE_SIZE`; before 10 `PG_CONTROL_SIZE`).
     pub const SIZE: usize = 8192;
+
+    /// Reads `global/pg_control` in a data directory, which its server may be writing: a torn read is
+    /// repeated a few times.
+    ///
+    /// The kind of the error is [`ErrorKind::InvalidData`] for a damaged file and
+    /// [`ErrorKind::Unsupported`] for one of an unknown version, else that of the system.
+    pub fn read(data_directory: &Path) -> io::Result<ControlFile> {
+        let path = data_directory.join("global/pg_control");
+        let mut tries = 0;
+        loop {
+            let mut content = Vec::with_capacity(512);
+            File::open(&path)?.take(512).read_to_end(&mut content)?;
+            match ControlFile::parse(&content) {
+                Ok(control) => return Ok(control),
+                Err(Error::Corrupt(_)) if tries < 10 => std::thread::sleep(Duration::from_millis(20)),
+                Err(error @ Error::Unsupported(_)) => return Err(io::Error::new(ErrorKind::Unsupported, error)),
+                Err(error) => return Err(io::Error::new(ErrorKind::InvalidData, error)),
+            }
+            tries += 1;
+        }
+    }
 
     /// Reads the file's content, of which the first 296 bytes are enough.
     ///

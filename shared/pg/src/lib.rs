@@ -2,7 +2,7 @@
 //!
 //! Pure functions over bytes and text for PostgreSQL 9.6 to 18 on little-endian machines, which is
 //! where every format fact here was checked: on files of real servers of 10 to 18, and for 9.6 on
-//! its headers. No input or output, no clock, no panic on any input.
+//! its headers. Pure but for [`ControlFile::read`]; no panic on any input.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
