@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use pg::ControlFile;
 use tool::{Failure, Status};
@@ -23,28 +22,14 @@ pub struct Tablespace {
 /// # Errors
 /// 66 where it is not there, 78 for an unknown version or build, 65 where it stays corrupt.
 pub fn control(root: &Path) -> Result<ControlFile, Failure> {
-    let path = root.join("global/pg_control");
-    let mut tries = 0;
-    loop {
-        let bytes = std::fs::read(&path).map_err(|e| {
-            let failure = Failure::io(format_args!("cannot read {}", path.display()), &e);
-            match e.kind() {
-                ErrorKind::NotFound => failure.hint(format!("{} is no data directory.", root.display())),
-                ErrorKind::PermissionDenied => failure.hint("pg-snapshot must run as the owner of the data directory."),
-                _ => failure,
-            }
-        })?;
-        match ControlFile::parse(&bytes) {
-            Ok(control) => return Ok(control),
-            // The server may have been writing it.
-            Err(pg::Error::Corrupt(_)) if tries < 10 => std::thread::sleep(Duration::from_millis(50)),
-            Err(why @ pg::Error::Corrupt(_)) => {
-                return Err(Failure::new(Status::Data, format!("{}: {why}", path.display())));
-            }
-            Err(why) => return Err(Failure::new(Status::Config, format!("{}: {why}", path.display()))),
+    ControlFile::read(root).map_err(|e| {
+        let failure = Failure::io(format_args!("cannot read {}/global/pg_control", root.display()), &e);
+        match e.kind() {
+            ErrorKind::NotFound => failure.hint(format!("{} is no data directory.", root.display())),
+            ErrorKind::PermissionDenied => failure.hint("pg-snapshot must run as the owner of the data directory."),
+            _ => failure,
         }
-        tries += 1;
-    }
+    })
 }
 
 /// The tablespaces below `root/pg_tblspc`, in order of their numbers; in-place ones are none of them.

@@ -22,7 +22,6 @@ use passfile::Wanted;
 /// What libpq calls a parameter, and the variable that sets it.
 const PARAMETERS: &[(&str, &str)] = &[
     ("application_name", "PGAPPNAME"),
-    ("channel_binding", "PGCHANNELBINDING"),
     ("connect_timeout", "PGCONNECT_TIMEOUT"),
     ("dbname", "PGDATABASE"),
     ("host", "PGHOST"),
@@ -40,6 +39,7 @@ const PARAMETERS: &[(&str, &str)] = &[
 
 /// What would protect the connection more than is done here, or lead elsewhere; each with values that ask for nothing.
 const REFUSED: &[(&str, &str, &[&str])] = &[
+    ("channel_binding", "PGCHANNELBINDING", &["disable", "prefer"]),
     ("gssencmode", "PGGSSENCMODE", &["disable", "prefer"]),
     ("require_auth", "PGREQUIREAUTH", &[]),
     ("requirepeer", "PGREQUIREPEER", &[]),
@@ -98,11 +98,11 @@ pub struct Parameters {
     timeout: Option<Duration>,
     sslmode: SslMode,
     sslrootcert: Option<PathBuf>,
-    /// Whether the default root certificate is meant, which need not be there.
-    sslroot_given: bool,
+    /// Whether it was named: the default one need not be there.
+    sslrootcert_given: bool,
     sslcert: Option<PathBuf>,
+    sslcert_given: bool,
     sslkey: Option<PathBuf>,
-    channel_binding: postgres::config::ChannelBinding,
 }
 
 /// Where values come from; a table in tests.
@@ -153,11 +153,11 @@ impl Parameters {
             options: of("options"),
             timeout: timeout(of("connect_timeout"))?,
             sslmode: sslmode(of("sslmode").as_deref())?,
-            sslroot_given: of("sslrootcert").is_some(),
+            sslrootcert_given: of("sslrootcert").is_some(),
+            sslcert_given: of("sslcert").is_some(),
             sslrootcert: file("sslrootcert", "root.crt"),
             sslcert: file("sslcert", "postgresql.crt"),
             sslkey: file("sslkey", "postgresql.key"),
-            channel_binding: channel_binding(of("channel_binding").as_deref())?,
         })
     }
 
@@ -258,18 +258,6 @@ fn sslmode(text: Option<&str>) -> Result<SslMode, Failure> {
                 .hint("It may be disable, allow, prefer, require, verify-ca or verify-full."));
         }
     })
-}
-
-fn channel_binding(text: Option<&str>) -> Result<postgres::config::ChannelBinding, Failure> {
-    use postgres::config::ChannelBinding;
-    match text {
-        Some("disable") => Ok(ChannelBinding::Disable),
-        None | Some("prefer") => Ok(ChannelBinding::Prefer),
-        Some("require") => Ok(ChannelBinding::Require),
-        Some(other) => {
-            Err(wrong(format!("PGCHANNELBINDING is {other:?}")).hint("It may be disable, prefer or require."))
-        }
-    }
 }
 
 fn wrong(text: String) -> Failure {

@@ -97,7 +97,7 @@ fn config(p: &Parameters, target: &Target, tls: Tls, password: Option<&str>) -> 
         Place::Host(name, Some(address)) => config.host(name).hostaddr(*address),
     };
     config.port(target.port).user(&p.user).dbname(&p.database).application_name(&p.application).ssl_mode(tls);
-    config.channel_binding(p.channel_binding).notice_callback(|_| {});
+    config.notice_callback(|_| {});
     config.keepalives_idle(Duration::from_secs(60)).keepalives_interval(Duration::from_secs(10)).keepalives_retries(6);
     config.tcp_user_timeout(Duration::from_secs(120));
     if let Some(password) = password {
@@ -139,11 +139,8 @@ fn refusal(p: &Parameters, target: &Target, from_file: bool, error: &postgres::E
         });
     }
     if let Some(tls) = tls_cause(error) {
-        let hint = match tls {
-            rustls::Error::InvalidCertificate(why) => tls::hint(why),
-            _ => None,
-        };
-        let failure = entry(Status::Permission, &format!("TLS: {tls}"));
+        let (why, hint) = tls::words(tls);
+        let failure = entry(Status::Permission, &why);
         return No::Entry(match hint {
             Some(hint) => failure.hint(hint),
             None => failure,

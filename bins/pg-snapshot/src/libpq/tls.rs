@@ -1,7 +1,6 @@
 //! TLS as libpq understands `sslmode`, with rustls.
 //!
-//! Narrower than OpenSSL in two things: a host's name must be in the certificate's subjectAltName (the CN alone does
-//! not count), and certificates of X.509 version 1 are refused.
+//! Narrower than OpenSSL in one thing: a certificate of X.509 version 1 cannot be verified.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,7 +29,7 @@ pub fn config(p: &Parameters) -> Result<ClientConfig, Failure> {
         .dangerous()
         .with_custom_certificate_verifier(verifier);
     match (&p.sslcert, &p.sslkey) {
-        (Some(cert), Some(key)) if cert.exists() => {
+        (Some(cert), Some(key)) if p.sslcert_given || cert.exists() => {
             let cannot =
                 |e: &dyn std::fmt::Display| wrong(format!("cannot use the certificate {}: {e}", cert.display()));
             let chain = certificates(cert)?;
@@ -40,15 +39,28 @@ pub fn config(p: &Parameters) -> Result<ClientConfig, Failure> {
     }
 }
 
-/// What to do about a certificate that is not accepted, where that is known.
-pub fn hint(why: &CertificateError) -> Option<String> {
-    Some(match why {
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "The host's name must be in the certificate's subjectAltName; the CN alone does not count here.".into()
+/// Why the handshake failed, and what to do about it where that is known.
+pub fn words(error: &Error) -> (String, Option<&'static str>) {
+    let Error::InvalidCertificate(why) = error else { return (format!("no TLS: {error}"), None) };
+    let (text, hint) = match why {
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
+            "is for another host".to_owned(),
+            Some("PGHOST must be a name that is in the certificate: in subjectAltName, or CN where there is none."),
+        ),
+        CertificateError::UnknownIssuer => (
+            "is from nobody who is trusted".to_owned(),
+            Some("PGSSLROOTCERT names the file with the authorities that are."),
+        ),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => ("has expired".to_owned(), None),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            ("is not valid yet".to_owned(), Some("Is the clock of this machine right?"))
         }
-        CertificateError::UnknownIssuer => "PGSSLROOTCERT names the file with the authorities that are trusted.".into(),
-        _ => return None,
-    })
+        CertificateError::Other(why) if why.to_string().contains("UnsupportedCertVersion") => {
+            ("is of X.509 version 1 or 2".to_owned(), Some("Make one of version 3, with a subjectAltName."))
+        }
+        other => (format!("is not accepted: {other}"), None),
+    };
+    (format!("the server's certificate {text}"), hint)
 }
 
 /// How much of the server's certificate counts.
@@ -66,7 +78,7 @@ struct Verifier {
 fn verifier(p: &Parameters, provider: &Arc<CryptoProvider>) -> Result<Verifier, Failure> {
     let provider = provider.clone();
     let path = p.sslrootcert.as_deref();
-    let from_system = p.sslroot_given && path == Some(Path::new("system"));
+    let from_system = p.sslrootcert_given && path == Some(Path::new("system"));
     let name = p.sslmode == SslMode::VerifyFull;
     if from_system && !name {
         return Err(wrong("sslrootcert=system needs PGSSLMODE=verify-full".into()));
@@ -82,7 +94,7 @@ fn verifier(p: &Parameters, provider: &Arc<CryptoProvider>) -> Result<Verifier, 
     }
     let roots = match path {
         Some(_) if from_system => rustls_native_certs::load_native_certs().certs,
-        Some(path) if p.sslroot_given || path.exists() => certificates(path)?,
+        Some(path) if p.sslrootcert_given || path.exists() => certificates(path)?,
         _ => {
             return Err(wrong("no root certificate to check the server's with".into())
                 .hint("Put it into ~/.postgresql/root.crt or name it with PGSSLROOTCERT (system: the system's own)."));
@@ -106,22 +118,26 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
-        match chain.verify_server_cert(cert, between, name, ocsp, now) {
-            // The name is looked at last: all else is good.
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if !self.name => Ok(ServerCertVerified::assertion()),
+        let result = match chain.verify_server_cert(cert, between, name, ocsp, now) {
             // A self-signed certificate of `openssl req -x509` calls itself an authority; trusted as it stands, it is
             // good.  Its dates have been looked at before.
-            Err(Error::InvalidCertificate(CertificateError::Other(why)))
-                if why.to_string().contains("CaUsedAsEndEntity") && self.roots.iter().any(|root| root == cert) =>
-            {
-                if self.name {
-                    rustls::client::verify_server_name(&ParsedCertificate::try_from(cert)?, name)?;
+            Err(Error::InvalidCertificate(CertificateError::Other(why))) if why.to_string() == "CaUsedAsEndEntity" => {
+                if self.roots.iter().any(|root| root == cert) {
+                    rustls::client::verify_server_name(&ParsedCertificate::try_from(cert)?, name)
+                } else {
+                    Err(CertificateError::UnknownIssuer.into())
                 }
+            }
+            result => result.map(drop),
+        };
+        match result {
+            // The name is looked at last: all else is good.
+            Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. }))
+                if !self.name || (presented.is_empty() && is_common_name(cert, &name.to_str())) =>
+            {
                 Ok(ServerCertVerified::assertion())
             }
-            result => result,
+            result => result.map(|()| ServerCertVerified::assertion()),
         }
     }
 
@@ -131,7 +147,12 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signature, &self.provider.signature_verification_algorithms)
+        match self.chain {
+            None => Ok(HandshakeSignatureValid::assertion()), // whoever it is
+            Some(_) => {
+                verify_tls12_signature(message, cert, signature, &self.provider.signature_verification_algorithms)
+            }
+        }
     }
 
     fn verify_tls13_signature(
@@ -140,7 +161,12 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signature, &self.provider.signature_verification_algorithms)
+        match self.chain {
+            None => Ok(HandshakeSignatureValid::assertion()), // whoever it is
+            Some(_) => {
+                verify_tls13_signature(message, cert, signature, &self.provider.signature_verification_algorithms)
+            }
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -148,11 +174,29 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// Whether the certificate's CN is the host's name, or `*.` and all of it but the first label.
+fn is_common_name(cert: &CertificateDer<'_>, host: &str) -> bool {
+    use x509_cert::der::asn1::{PrintableStringRef, Utf8StringRef};
+    use x509_cert::der::{Decode, Encode, oid::db::rfc4519::CN};
+    let Ok(cert) = x509_cert::Certificate::from_der(cert) else { return false };
+    let attributes = cert.tbs_certificate.subject.0.iter().flat_map(|rdn| rdn.0.iter());
+    attributes.filter(|attribute| attribute.oid == CN).any(|attribute| {
+        let Ok(der) = attribute.value.to_der() else { return false };
+        let utf8 = Utf8StringRef::from_der(&der).map(|s| s.as_str().to_owned());
+        let Ok(name) = utf8.or_else(|_| PrintableStringRef::from_der(&der).map(|s| s.as_str().to_owned())) else {
+            return false;
+        };
+        let wild =
+            || name.strip_prefix("*.").zip(host.split_once('.')).is_some_and(|(n, (_, h))| n.eq_ignore_ascii_case(h));
+        name.eq_ignore_ascii_case(host) || wild()
+    })
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let cannot = |why: String| wrong(format!("cannot read the certificates in {}: {why}", path.display()));
     let found = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|e| cannot(words(&e)))?;
+        .map_err(|e| cannot(pem_words(&e)))?;
     if found.is_empty() { Err(cannot("there are none".into())) } else { Ok(found) }
 }
 
@@ -163,10 +207,11 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Failure> {
         return Err(Failure::new(Status::Config, format!("the private key {shown} can be read by others"))
             .hint(format!("chmod 600 {shown}")));
     }
-    PrivateKeyDer::from_pem_file(path).map_err(|e| wrong(format!("cannot read the private key {shown}: {}", words(&e))))
+    PrivateKeyDer::from_pem_file(path)
+        .map_err(|e| wrong(format!("cannot read the private key {shown}: {}", pem_words(&e))))
 }
 
-fn words(error: &rustls::pki_types::pem::Error) -> String {
+fn pem_words(error: &rustls::pki_types::pem::Error) -> String {
     match error {
         rustls::pki_types::pem::Error::Io(e) => tool::reason(e),
         other => other.to_string(),
