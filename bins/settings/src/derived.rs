@@ -4,7 +4,7 @@ use codec::Method;
 use tool::{Failure, Settings, Status};
 
 /// The names that [`derived`] knows.
-pub(crate) const NAMES: [&str; 6] = ["repository", "scheme", "method", "extension", "jobs", "restore_jobs"];
+pub(crate) const NAMES: [&str; 7] = ["repository", "scheme", "method", "extension", "direct", "jobs", "restore_jobs"];
 
 /// The value of a name in small letters; `None` for a name that is none of these.
 pub(crate) fn derived(settings: &Settings, name: &str) -> Option<Result<String, Failure>> {
@@ -13,6 +13,7 @@ pub(crate) fn derived(settings: &Settings, name: &str) -> Option<Result<String, 
         "scheme" => Ok("file".to_owned()),
         "method" => method(settings).map(|m| m.to_string()),
         "extension" => method(settings).map(|m| m.extension().to_owned()),
+        "direct" => direct(settings).map(|yes| if yes { "yes" } else { "no" }.to_owned()),
         "jobs" => jobs(settings).map(|n| n.to_string()),
         "restore_jobs" => restore_jobs(settings).map(|n| n.to_string()),
         _ => return None,
@@ -60,6 +61,11 @@ fn method(settings: &Settings) -> Result<Method, Failure> {
         None => Err(Failure::new(Status::Config, format!("WALG_COMPRESSION_METHOD={name} is no compression method"))
             .hint("There are lz4 and none.")),
     }
+}
+
+/// Whether objects are files that a tool may open by itself: local ones, without a limit to keep.
+fn direct(settings: &Settings) -> Result<bool, Failure> {
+    Ok(tool::variable("WALPIPE_TURBO").is_some() || settings.number::<u64>("WALG_NETWORK_RATE_LIMIT")?.is_none())
 }
 
 fn cores() -> usize {

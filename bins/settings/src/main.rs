@@ -13,13 +13,19 @@ struct Words {
     /// Print every setting with its value and where it came from; a secret only as set or not
     #[arg(long, conflicts_with = "names")]
     all: bool,
-    /// A setting (WALG_…), or what follows from several: repository, scheme, method, extension, jobs, restore_jobs
+    /// Print that of the NAMEs which WORD most resembles, if it is near enough to be a slip of the pen
+    #[arg(long, value_name = "WORD", conflicts_with = "all")]
+    near: Option<String>,
+    /// A setting (WALG_…), or what follows from several: repository, scheme, method, extension, direct, jobs, restore_jobs
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }
 
 fn main() -> ExitCode {
     tool::run::<Words>("settings", |words| {
+        if let Some(word) = &words.near {
+            return near(word, &words.names);
+        }
         let settings = tool::settings()?;
         let idle = settings.check()?;
         if !idle.is_empty() {
@@ -28,6 +34,12 @@ fn main() -> ExitCode {
         let text = if words.all { all(settings)? } else { chosen(settings, &words.names)? };
         tool::text_stdout()?.write_all(text.as_bytes()).map_err(|e| tool::cannot_write(&e))
     })
+}
+
+fn near(word: &str, names: &[String]) -> Result<(), Failure> {
+    let near = tool::nearest_of(word, names.iter().map(String::as_str));
+    let text = near.map_or_else(String::new, |name| format!("{name}\n"));
+    tool::text_stdout()?.write_all(text.as_bytes()).map_err(|e| tool::cannot_write(&e))
 }
 
 fn chosen(settings: &Settings, names: &[String]) -> Result<String, Failure> {

@@ -65,11 +65,14 @@ impl Limit {
         Self { tokens: None }
     }
 
-    /// The limit on `flow`: the inherited pipe of tokens, else one of our own at the rate that is set, else none.
+    /// The limit on `flow` (none with `WALPIPE_TURBO`): the inherited pipe of tokens, else one of our own at the rate that is set, else none.
     ///
     /// # Errors
     /// 78 if the rate is no positive number of bytes a second; 74 where no pipe can be made.
     pub fn on(flow: Flow) -> Result<Self, Failure> {
+        if env("WALPIPE_TURBO").is_some() {
+            return Ok(Self::none());
+        }
         if let Some(fd) = env(flow.variable()) {
             if let Some(fifo) = inherited(&fd) {
                 return Ok(Self::of(fifo));

@@ -63,6 +63,7 @@ const INTERNAL: &[&str] = &[
     "WALPIPE_BACKUP",
     "WALPIPE_BELOW",
     "WALPIPE_CHAIN",
+    "WALPIPE_COMMAND",
     "WALPIPE_EXEC_PATH",
     "WALPIPE_LIMIT_DISK",
     "WALPIPE_LIMIT_NET",
@@ -70,6 +71,7 @@ const INTERNAL: &[&str] = &[
     "WALPIPE_SHARED",
     "WALPIPE_SNAPSHOT",
     "WALPIPE_THREADS",
+    "WALPIPE_TURBO",
 ];
 
 /// libpq's, for the session of a backup.
@@ -243,12 +245,17 @@ pub fn all() -> &'static [Name] {
 #[must_use]
 pub fn nearest(name: &str) -> Option<&'static str> {
     let lists = [CIPHERS, PLACES, CONTENTS, IDLE];
-    let known = SETTINGS.iter().map(|s| s.name).chain(lists.into_iter().flatten().copied());
-    known.map(|known| (distance(name, known), known)).min().filter(|(d, _)| *d <= 4.max(name.len() / 5)).map(|(_, n)| n)
+    nearest_of(name, SETTINGS.iter().map(|s| s.name).chain(lists.into_iter().flatten().copied()))
+}
+
+/// That of `names` which `word` most resembles, if it is near enough to be a slip of the pen.
+pub fn nearest_of<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = 2.max(word.len() / 4);
+    names.map(|name| (distance(word, name), name)).min().filter(|(d, _)| *d <= near).map(|(_, name)| name)
 }
 
 /// Levenshtein's distance in bytes.
-pub(crate) fn distance(a: &str, b: &str) -> usize {
+fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {
         let mut corner = i;

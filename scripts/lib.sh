@@ -1,0 +1,132 @@
+# lib.sh - what every wrapper shares.  Sourced; defines functions and constants, runs nothing.
+# shellcheck shell=sh disable=SC2034  # what is set here is used by the wrappers
+
+begin() {	# begin NAME: signals are handed on; a child reads our standard input, not /dev/null
+	me=$1 child='' tmp=''
+	exec 3<&0
+	WALPIPE_PARENT=$$
+	export WALPIPE_PARENT	# a tool started from here ends when we do
+	trap 'stop 129' HUP
+	trap 'stop 130' INT
+	trap 'stop 143' TERM
+}
+
+scratch() {	# a private directory in $tmp, gone on every way out
+	trap 'rm -rf "$tmp"' EXIT
+	tmp=$(mktemp -d "${TMPDIR:-/tmp}/walpipe.XXXXXX") || die 73 'cannot make a scratch directory'
+	TMPDIR=$tmp
+	export TMPDIR	# what we run cleans up with it
+}
+
+say() { printf '%s: %s\n' "$me" "$*" >&2; }
+
+hint() { printf '%s: HINT: %s\n' "$me" "$*" >&2; }
+
+die() {	# die STATUS WORDS...
+	status=$1
+	shift
+	say "$@"
+	exit "$status"
+}
+
+usage() {	# wrong words: the first line of the wrapper's help_text
+	say "$(help_text | head -n 1)"
+	hint "See walpipe $me --help."
+	exit 64
+}
+
+helped() {	# helped WORDS...: answers --help among them
+	for asked; do
+		case $asked in
+		-h | --help)
+			help_text
+			exit 0
+			;;
+		--) return 0 ;;
+		esac
+	done
+}
+
+stop() {	# a signal came: hand it on, wait for the child to clean up, leave
+	trap '' HUP INT TERM
+	[ -z "$child" ] || {
+		kill -TERM "$child"
+		wait "$child"
+	} 2>/dev/null || :
+	[ -z "$tmp" ] || rm -rf "$tmp"
+	trap - EXIT	# inside a trap not every sh runs that one
+	exit "$1"
+}
+
+run() {	# behind a foreground command a signal would wait
+	"$@" <&3 &
+	child=$!
+	ran=0
+	wait "$child" || ran=$?
+	child=''
+	return "$ran"
+}
+
+repository() {	# repository [NAME...]: where it is and how it is written, and the settings NAME, one a line in $more
+	settled=$(settings repository scheme method extension direct "$@") || return
+	{
+		read -r REPO
+		read -r scheme
+		read -r METHOD
+		read -r EXT
+		read -r direct	# whether objects are files that may be opened as they are
+		[ $# -eq 0 ] || more=$(cat)
+	} <<-EOF
+	$settled
+	EOF
+	BASE=$REPO/basebackups_005 PUT=${scheme}put GET=${scheme}get LS=${scheme}ls RM=${scheme}rm
+	export REPO BASE METHOD EXT PUT GET LS RM
+}
+
+# The filter of a part that is made and the source of one that is restored: constants, so that nothing is built and
+# evaluated.  A local part is opened by the tool that decodes it.
+# shellcheck disable=SC2016  # tarpart's shell expands them
+{
+	PART_FILTER='exec "$PUT" "$BASE/$WALPIPE_BACKUP/tar_partitions/$TARPART_NAME$EXT" -- compress -m "$METHOD"'
+	PART_SOURCE='exec compress -d --as "$TARPART_NAME" -- "$GET" "$BASE/$WALPIPE_BACKUP/tar_partitions/$TARPART_NAME"'
+	PART_SOURCE_FILE='exec compress -d --as "$TARPART_NAME" "$BASE/$WALPIPE_BACKUP/tar_partitions/$TARPART_NAME"'
+}
+
+# What an object's name may end in, in the order in which wal-g looks.
+EXTENSIONS='.lz4 .lzma .gz .br .lzo .zst .'
+
+# The key of the object that says whose repository it is.
+IDENTITY=walpipe/FFFFFFFFFFFFFFFFFFFFFFFF.json
+
+# The settings by which a server's restore_command finds the repository; none of them is a secret.
+TO_SERVER='WALG_CONFIG_PATH WALG_FILE_PREFIX WALE_FILE_PREFIX WALG_STORAGE_PREFIX'
+
+stored_wal() {	# stored_wal NAME: under which names the repository has it, one a line in $stored; fails as the store does
+	stored=''
+	if [ "$direct" = yes ]; then	# a look at a file needs no program
+		[ -d "$REPO" ] || {
+			say "the repository $REPO does not exist"
+			hint 'Is it mounted?'
+			return 69
+		}
+		for extension in "$EXT" $EXTENSIONS ''; do
+			[ ! -f "$REPO/wal_005/$1$extension" ] || stored=$stored$1$extension$newline
+		done
+		return 0
+	fi
+	# shellcheck disable=SC2046,SC2086  # one word each
+	stored=$("$LS" "$REPO/wal_005/" "$1$EXT" $(for extension in $EXTENSIONS; do printf '%s ' "$1$extension"; done) "$1")
+}
+
+newline='
+'
+
+unwrap_wal() {	# unwrap_wal OBJECT COMMAND...: run COMMAND with the object's content as what its producer writes
+	object=$1
+	shift
+	if [ "$direct" = yes ]; then
+		run "$@" -- compress -d --as "$object" "$REPO/wal_005/$object"
+		return
+	fi
+	run "$@" -- compress -d --as "$object" -- "$GET" "$REPO/wal_005/$object"
+}
