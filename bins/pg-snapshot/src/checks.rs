@@ -33,7 +33,7 @@ pub fn cluster(session: &mut Session, data: Option<&Path>) -> Result<Cluster, Fa
     let sql = "SELECT convert_to(current_setting('data_directory'), getdatabaseencoding())";
     let what = "cannot ask for the server's data directory";
     let row = session.ask(what, sql, &[]).map_err(|failure| match failure.status() {
-        Status::Permission => failure.hint("GRANT pg_read_all_settings to this role."),
+        Status::Permission => failure.hint("GRANT pg_read_all_settings TO the role."),
         _ => failure,
     })?;
     let server = PathBuf::from(OsString::from_vec(get::<Vec<u8>>(&row, 0)?));
@@ -75,7 +75,8 @@ pub fn cluster(session: &mut Session, data: Option<&Path>) -> Result<Cluster, Fa
     }
     let sql = "SELECT oid FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')";
     let tablespaces: BTreeSet<u32> = session.column("cannot list the tablespaces", sql, &[])?.into_iter().collect();
-    if let Some(oid) = tablespaces.iter().find(|oid| !root.join(format!("pg_tblspc/{oid}")).exists()) {
+    let is_there = |oid: &&u32| root.join(format!("pg_tblspc/{oid}")).symlink_metadata().is_ok();
+    if let Some(oid) = tablespaces.iter().find(|oid| !is_there(oid)) {
         return Err(wrong(format!("the tablespace {oid} is not in {}/pg_tblspc", root.display())));
     }
     Ok(Cluster { root, control, version_directory, tablespaces })

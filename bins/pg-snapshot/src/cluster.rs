@@ -35,7 +35,7 @@ pub fn control(root: &Path) -> Result<ControlFile, Failure> {
 /// The tablespaces below `root/pg_tblspc`, in order of their numbers; in-place ones are none of them.
 ///
 /// `known` are the numbers in the catalogue: what it has must be there.  A link that it does not have, and that leads
-/// nowhere, is left out with a warning.  A location may itself be a link, as `/srv/fast` often is; PostgreSQL
+/// nowhere, is none.  A location may itself be a link, as `/srv/fast` often is; PostgreSQL
 /// does not mind, and neither do we.
 ///
 /// # Errors
@@ -62,10 +62,7 @@ pub fn tablespaces(root: &Path, known: &BTreeSet<u32>) -> Result<Vec<Tablespace>
         }
         let real = match target.canonicalize() {
             Ok(real) => real,
-            Err(e) if e.kind() == ErrorKind::NotFound && !known.contains(&oid) => {
-                tool::warn(format_args!("{} leads nowhere and is no tablespace, left out", link.display()));
-                continue;
-            }
+            Err(e) if e.kind() == ErrorKind::NotFound && !known.contains(&oid) => continue,
             Err(e) => return Err(refuse(&format!("cannot be reached: {}", tool::reason(&e)))),
         };
         if real.starts_with(root) || root.starts_with(&real) {

@@ -23,8 +23,8 @@ use rules::{Place, Rule, is_number, relation};
 /// Where `pg_control` is, the last of all entries.
 const CONTROL: &[u8] = b"/global/pg_control";
 
-/// Below `pg_wal` these are stored as empty directories: a server of 16 or older does not make the first by itself
-/// when it is restored by hand.
+/// Below `pg_wal` these are stored as empty directories where they are, as in PostgreSQL's own base backup; the second
+/// came with 17.
 const WAL_DIRECTORIES: [&[u8]; 2] = [b"/archive_status", b"/summaries"];
 
 /// Walks the data directory `root` and writes the list to `out`; the bytes that lstat(2) saw of all that is in it.
@@ -125,14 +125,18 @@ impl<W: Write> Walk<'_, W> {
 
     /// A symbolic link: of a tablespace, which is followed, or stored as it is.
     fn link(&mut self, member: &[u8], place: Place, below: Place, meta: &Metadata) -> Result<(), Failure> {
+        let path = self.path(member);
         if place == Place::Tablespaces && is_number(base(member)) {
             let oid = str::from_utf8(base(member)).ok().and_then(|name| name.parse().ok());
             return match oid {
                 Some(oid) if self.oids.contains(&oid) => self.directory(member, below),
-                _ => Ok(()),
+                _ if path.exists() => Ok(()),
+                _ => {
+                    tool::warn(format_args!("{} leads nowhere and is no tablespace, left out", path.display()));
+                    Ok(())
+                }
             };
         }
-        let path = self.path(member);
         let target = match path.read_link() {
             Ok(target) => target,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -49,8 +49,8 @@ const SETTINGS: &[Name] = &[
     n("WALG_PREVENT_WAL_OVERWRITE", "true", "always so here: a different file under an existing name is refused"),
     n("WALG_TAR_DISABLE_FSYNC", "false", "restore without making files durable"),
     n("WALG_PG_WAL_SIZE", "", "MiB of a WAL segment; found out here, and compared where set"),
-    n("WALG_ALIVE_CHECK_INTERVAL", "1m", "how often the backup's session is asked whether it lives"),
-    n("WALG_STOP_BACKUP_TIMEOUT", "", "how long the stop of a backup may take, in milliseconds (0: for ever)"),
+    n("WALG_ALIVE_CHECK_INTERVAL", "10s", "how often a backup's server is asked whether it lives; 0: never (WAL-G: 1m)"),
+    n("WALG_STOP_BACKUP_TIMEOUT", "", "how long the stop of a backup may take, as 30s or 10m (unset or 0: for ever)"),
     n("WALG_DELTA_MAX_STEPS", "0", "deltas in a chain (no deltas yet: full backups, and a note)"),
     n("WALG_CONFIG_PATH", "", "the configuration file"),
     n("WALPIPE_ARCHIVE_TIMEOUT", "300", "seconds to wait for WAL to reach the repository"),
@@ -91,6 +91,7 @@ const LIBPQ: &[&str] = &[
     "PGSSLKEY",
     "PGSSLMODE",
     "PGSSLROOTCERT",
+    "PGSYSCONFDIR",
     "PGUSER",
 ];
 
