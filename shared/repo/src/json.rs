@@ -2,39 +2,40 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::Read;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use serde_json::ser::{CompactFormatter, Formatter};
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
 use crate::Error;
 
 /// `value` in one line, with the characters escaped that Go escapes: `<`, `>`, `&`, U+2028, U+2029.
 pub fn to_text(value: &impl Serialize) -> String {
+    written(value, CompactFormatter)
+}
+
+/// As [`to_text`], over several lines, each level indented by four spaces more.
+pub fn to_indented_text(value: &impl Serialize) -> String {
+    written(value, PrettyFormatter::with_indent(b"    "))
+}
+
+fn written(value: &impl Serialize, formatter: impl Formatter) -> String {
     let mut bytes = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Html(CompactFormatter));
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
     // Writing to memory cannot fail, nor can types whose keys are all text.
     let written = value.serialize(&mut serializer).is_ok();
     debug_assert!(written, "a value that JSON cannot hold");
-    String::from_utf8(bytes).unwrap_or_default()
-}
-
-/// Escapes inside strings; everything else is the formatter's below.
-struct Html<F>(F);
-
-impl<F: Formatter> Formatter for Html<F> {
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        let mut rest = fragment;
-        while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
-            let (before, from) = rest.split_at(at);
-            let Some(odd) = from.chars().next() else { break };
-            write!(writer, "{before}\\u{:04x}", u32::from(odd))?;
-            rest = &from[odd.len_utf8()..];
+    let mut text = String::with_capacity(bytes.len());
+    // They stand inside strings only, so they can be escaped without looking where.
+    for letter in String::from_utf8_lossy(&bytes).chars() {
+        match letter {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => text.push_str(&format!("\\u{:04x}", u32::from(letter))),
+            other => text.push(other),
         }
-        writer.write_all(rest.as_bytes())
     }
+    text
 }
 
 /// The values of the keys that were asked for, under their lower-case names; keys match in any case.

@@ -27,7 +27,7 @@ pub use error::Error;
 pub use extension::{Compression, wal_candidates, wal_name};
 pub use files::{FileFlags, visit_files};
 pub use identity::{Identity, Known};
-pub use json::to_text;
+pub use json::{to_indented_text, to_text};
 pub use metadata::Metadata;
 pub use name::{BackupName, first_segment};
 pub use order::sort;
