@@ -37,12 +37,13 @@ fn main() -> ExitCode {
 fn compress(words: &Words) -> Result<(), Failure> {
     let method = named(words.method.as_deref().unwrap_or("lz4"))?;
     let mut output = tool::stdout()?;
-    let mut input = words.input.open_or_file(words.file.as_deref())?;
-    let threads = words.threads.map_or_else(tool::threads, usize::from);
     if method == Method::None {
+        let mut input = words.input.open_to_pass(words.file.as_deref())?;
         let result = pass(&mut input, &mut output);
         return input.settle(result);
     }
+    let mut input = words.input.open_or_file(words.file.as_deref())?;
+    let threads = words.threads.map_or_else(tool::threads, usize::from);
     let mut stream = codec::encoder(method, threads, output).map_err(|e| failure(&e, None))?;
     let result = stream.pump(&mut input).map_err(|e| failure(&e, Some(&input)));
     input.settle(result)?; // the producer has ended with 0; else the stream stays without its end

@@ -2,7 +2,7 @@
 
 use std::io::{self, Cursor, Read};
 
-use codec::Method;
+use codec::{Blocks, Method, Output};
 use tool::{Failure, Source, Status};
 
 use crate::{Words, failure, named};
@@ -18,8 +18,10 @@ pub(crate) fn decompress(words: &Words) -> Result<(), Failure> {
     };
     let mut output = tool::text_stdout()?;
     tool::widen(&output);
-    let mut input = words.input.open_or_file(words.file.as_deref())?;
-    if asked == Some(Method::None) {
+    let pass = asked == Some(Method::None);
+    let file = words.file.as_deref();
+    let mut input = if pass { words.input.open_to_pass(file)? } else { words.input.open_or_file(file)? };
+    if pass {
         let result = crate::pass(&mut input, &mut output);
         return input.settle(result);
     }
@@ -28,7 +30,10 @@ pub(crate) fn decompress(words: &Words) -> Result<(), Failure> {
         Err(error) => Err(input.failure(&error)),
         Ok(filled) => decide(asked, words, &start[..filled], &input).and_then(|method| {
             let mut whole = Looked { start: Cursor::new(&start[..filled]), rest: &mut input };
-            let result = codec::decoder(method, &mut whole).and_then(|mut stream| stream.pump(&mut output));
+            let result = codec::decoder(method, &mut whole).and_then(|mut stream| match tool::lender() {
+                Some(lender) => stream.pump(&mut Lent(lender)),
+                None => stream.pump(&mut Blocks::new(&mut output)),
+            });
             result.map_err(|e| failure(&e, Some(&input)))
         }),
     };
@@ -63,6 +68,19 @@ fn decide(asked: Option<Method>, words: &Words, start: &[u8], input: &Source) ->
         Some(method) => named_or_refused(method),
         None => Err(Failure::new(Status::Data, format!("cannot decompress {label}: it is in no known compression"))
             .hint("Name the method with -m; brotli has no mark of its own.")),
+    }
+}
+
+/// Blocks that are lent to the pipe that is our standard output.
+struct Lent(tool::Lender);
+
+impl Output for Lent {
+    fn room(&mut self, bytes: usize) -> io::Result<&mut [u8]> {
+        self.0.room(bytes)
+    }
+
+    fn commit(&mut self, bytes: usize) -> io::Result<()> {
+        self.0.commit(bytes)
     }
 }
 

@@ -54,6 +54,48 @@ pub trait Encode {
     fn finish(self: Box<Self>) -> Result<(), Error>;
 }
 
+/// Where decompressed bytes go: in blocks that are filled in place.
+pub trait Output {
+    /// A block of `bytes` bytes to be filled.
+    ///
+    /// # Errors
+    /// What keeps the blocks before from being written.
+    fn room(&mut self, bytes: usize) -> io::Result<&mut [u8]>;
+
+    /// Writes the first `bytes` bytes of the block that [`Output::room`] gave last.
+    ///
+    /// # Errors
+    /// What keeps them from being written.
+    fn commit(&mut self, bytes: usize) -> io::Result<()>;
+}
+
+/// An [`Output`] that keeps one block and writes it.
+#[derive(Debug)]
+pub struct Blocks<W> {
+    output: W,
+    block: Vec<u8>,
+}
+
+impl<W: Write> Blocks<W> {
+    /// Writes to `output`.
+    pub const fn new(output: W) -> Self {
+        Self { output, block: Vec::new() }
+    }
+}
+
+impl<W: Write> Output for Blocks<W> {
+    fn room(&mut self, bytes: usize) -> io::Result<&mut [u8]> {
+        if self.block.len() < bytes {
+            self.block = vec![0; bytes]; // fresh from the system: a small object touches little of it
+        }
+        Ok(&mut self.block[..bytes])
+    }
+
+    fn commit(&mut self, bytes: usize) -> io::Result<()> {
+        self.output.write_all(&self.block[..bytes])
+    }
+}
+
 /// A stream that is being decompressed.
 pub trait Decode {
     /// Decompresses everything to `output`; the number of bytes written.
@@ -63,7 +105,7 @@ pub trait Decode {
     ///
     /// # Errors
     /// Each of [`Error`].  What was written before is right as far as it goes, and not whole.
-    fn pump(&mut self, output: &mut dyn Write) -> Result<u64, Error>;
+    fn pump(&mut self, output: &mut dyn Output) -> Result<u64, Error>;
 }
 
 /// Compresses to `output` by `method` with up to `threads` threads.

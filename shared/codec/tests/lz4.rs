@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use codec::{Error, Method, decoder, encoder};
+use codec::{Blocks, Error, Method, decoder, encoder};
 
 fn pack(plain: &[u8], threads: usize) -> Vec<u8> {
     let mut packed = Vec::new();
@@ -15,7 +15,7 @@ fn pack(plain: &[u8], threads: usize) -> Vec<u8> {
 
 fn unpack(packed: &[u8]) -> Result<Vec<u8>, Error> {
     let mut plain = Vec::new();
-    decoder(Method::Lz4, packed)?.pump(&mut plain)?;
+    decoder(Method::Lz4, packed)?.pump(&mut Blocks::new(&mut plain))?;
     Ok(plain)
 }
 

@@ -6,6 +6,10 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+mod lend;
+
+pub use lend::Lender;
+
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 
 /// Has the child that `command` starts end with SIGTERM when the *thread* that starts it ends.

@@ -1,11 +1,15 @@
 //! Programs that this program runs: tied to its life, told of its signals, their end in words.
 
 use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use crate::{Failure, Status, stop};
+
+/// Tells a child that the pipe with this inode number, if it is its standard output, is read and not spliced on.
+pub(crate) const READER: &str = "WALPIPE_READER";
 
 /// A program that this one runs.  Dropped while it runs, it is ended.
 #[derive(Debug)]
@@ -22,7 +26,25 @@ impl Child {
     /// # Errors
     /// 127 if there is no such program, 126 if it cannot be run, as sh says it.
     pub fn start(command: &mut Command) -> Result<Self, Failure> {
-        Self::launch(command, false)
+        Self::launch(command, false, None)
+    }
+
+    /// As [`Child::start`], with its standard output a pipe whose reading end is returned.
+    ///
+    /// With `promise`, whoever reads it *reads*, or splices into a file, and never splices it on: then the child may
+    /// lend its memory to the pipe ([`crate::lender`]).
+    ///
+    /// # Errors
+    /// As [`Child::start`]; 74 where no pipe can be made.
+    pub fn start_reading(command: &mut Command, promise: bool) -> Result<(Self, OwnedFd), Failure> {
+        let cannot = |e: rustix::io::Errno| Failure::io("cannot make a pipe", &e.into());
+        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(cannot)?;
+        crate::widen(&reader);
+        let name = rustix::fs::fstat(&writer).map_err(cannot)?.st_ino.to_string();
+        command.stdout(std::process::Stdio::from(writer));
+        let child = Self::launch(command, false, promise.then_some(name));
+        command.stdout(std::process::Stdio::null()); // the writing end is the child's alone
+        child.map(|child| (child, reader))
     }
 
     /// As [`Child::start`], the leader of a process group of its own, which is ended as a whole.
@@ -31,13 +53,17 @@ impl Child {
     /// As [`Child::start`].
     pub fn start_group(command: &mut Command) -> Result<Self, Failure> {
         use std::os::unix::process::CommandExt;
-        Self::launch(command.process_group(0), true)
+        Self::launch(command.process_group(0), true, None)
     }
 
-    fn launch(command: &mut Command, group: bool) -> Result<Self, Failure> {
+    fn launch(command: &mut Command, group: bool, reader: Option<String>) -> Result<Self, Failure> {
         let program = command.get_program().to_string_lossy().into_owned();
         sys::end_with_parent(command);
         command.env("WALPIPE_PARENT", std::process::id().to_string()).envs(crate::limit::handed_on());
+        match reader {
+            Some(pipe) => command.env(READER, pipe),
+            None => command.env_remove(READER),
+        };
         let inner = command.spawn().map_err(|error| {
             let code = if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 };
             Failure::new(Status::Passed(code), format!("cannot run {program}: {}", crate::reason(&error)))

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::Command;
 
 use crate::{Child, Failure, Status, child, streams};
 
@@ -31,10 +31,22 @@ impl Input {
     /// # Errors
     /// 64 if there are both a file and a producer; the file's own error; 126 and 127 as above.
     pub fn open_or_file(&self, path: Option<&Path>) -> Result<Source, Failure> {
+        self.choose(path, true)
+    }
+
+    /// As [`Input::open_or_file`], for a program that may splice what comes on into another pipe.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn open_to_pass(&self, path: Option<&Path>) -> Result<Source, Failure> {
+        self.choose(path, false)
+    }
+
+    fn choose(&self, path: Option<&Path>, promise: bool) -> Result<Source, Failure> {
         match (path, self.producer.is_empty()) {
             (Some(_), false) => Err(Failure::new(Status::Usage, "the input is either a file or a producer, not both")),
             (Some(path), true) => Source::file(path),
-            (None, false) => Source::producer(&self.producer),
+            (None, false) => Source::chained(&self.producer, promise),
             (None, true) => Source::stdin(),
         }
     }
@@ -91,19 +103,21 @@ impl Source {
     /// # Errors
     /// 126 or 127 where it cannot be run.
     pub fn producer(words: &[OsString]) -> Result<Self, Failure> {
-        let mut command = child::command(words)?;
-        command.stdout(Stdio::piped()).env("WALPIPE_CHAIN", "1");
-        Self::of(Child::start(&mut command)?)
+        Self::chained(words, true)
     }
 
-    /// The standard output, a pipe, of a child that runs already.
+    fn chained(words: &[OsString], promise: bool) -> Result<Self, Failure> {
+        let mut command = child::command(words)?;
+        Self::of(command.env("WALPIPE_CHAIN", "1"), promise)
+    }
+
+    /// The standard output of `command`, started now; with `promise` it is read here, or spliced into files, and
+    /// never spliced on into another pipe.
     ///
     /// # Errors
-    /// 70 if its output is no pipe.
-    pub fn of(mut child: Child) -> Result<Self, Failure> {
-        let out = child.stdout().ok_or_else(|| Failure::new(Status::Bug, "a producer without a pipe"))?;
-        let fd = OwnedFd::from(out);
-        streams::widen(&fd);
+    /// 126 or 127 where it cannot be run.
+    pub fn of(command: &mut Command, promise: bool) -> Result<Self, Failure> {
+        let (child, fd) = Child::start_reading(command, promise)?;
         Ok(Self { fd, child: Some(child), path: None, ended: false })
     }
 
@@ -136,6 +150,29 @@ impl Source {
             }
         }
         Ok(filled)
+    }
+
+    /// Moves `bytes` bytes into `file` inside the kernel; how many came before the input ended, or `None` if that cannot
+    /// be done here and nothing was moved.
+    ///
+    /// # Errors
+    /// What splice(2) answers: most likely the file's fault.
+    pub fn splice_into(&mut self, file: impl AsFd, bytes: u64) -> io::Result<Option<u64>> {
+        let mut moved = 0;
+        while moved < bytes {
+            let want = usize::try_from(bytes - moved).unwrap_or(streams::PIPE_BYTES).min(streams::PIPE_BYTES);
+            match rustix::pipe::splice(&self.fd, None, &file, None, want, rustix::pipe::SpliceFlags::empty()) {
+                Ok(0) => {
+                    self.ended = true;
+                    break;
+                }
+                Ok(n) => moved += n as u64,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::INVAL) if moved == 0 => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Some(moved))
     }
 
     /// Ends the reading, with what came of it: the one place that decides whether an input was whole.

@@ -33,6 +33,8 @@ mod streams;
 
 pub mod stop;
 
+pub use sys::Lender;
+
 pub use child::{Child, End, command};
 pub use failure::{Failure, Status, reason};
 pub use input::{Input, Source};
@@ -114,6 +116,19 @@ fn die_with_parent() -> Result<(), Failure> {
 #[must_use]
 pub fn in_chain() -> bool {
     settings::env("WALPIPE_CHAIN").is_some()
+}
+
+/// A way to lend memory to standard output, where its reader has promised what that takes.
+#[must_use]
+pub fn lender() -> Option<Lender> {
+    use std::os::fd::AsFd;
+    let promised = settings::env(child::READER)?;
+    let stdout = std::io::stdout();
+    let stat = rustix::fs::fstat(stdout.as_fd()).ok()?;
+    if stat.st_ino.to_string() != promised {
+        return None;
+    }
+    Lender::new(stdout.as_fd().try_clone_to_owned().ok()?)
 }
 
 /// The value of an environment variable that is neither a setting nor a secret; an empty one counts as not set.

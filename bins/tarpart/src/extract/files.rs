@@ -1,7 +1,6 @@
 //! Members into files; what comes last is held until all the rest is there.
 
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -217,10 +216,7 @@ impl<'a> Restore<'a> {
         let shown = || self.place.root().join(parts.join("/"));
         let cannot = |e: &std::io::Error| Failure::io(format_args!("cannot write {}", shown().display()), e);
         make_room(&file, found.size).map_err(|e| cannot(&e))?;
-        members.content(found.size, buffer, |piece| {
-            self.progress.add(piece.len() as u64);
-            file.write_all(piece).map_err(|e| cannot(&e))
-        })?;
+        members.pour(found.size, &mut file, buffer, |bytes| self.progress.add(bytes), cannot)?;
         self.place.dress(&file, found.mode, Some((found.uid, found.gid)), parts)
     }
 

@@ -1,7 +1,7 @@
 //! Members of a tar stream, read header by header so that the stream stands exactly at each content
 //! (spec/tar.md §3): ustar, PAX and GNU, with or without the blocks of zeros at the end.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use tar::{EntryType, Header};
 use tool::{Failure, Source, Status};
@@ -30,6 +30,11 @@ pub(crate) struct Members<'a> {
     /// What it is, for messages.
     pub what: &'a str,
 }
+
+/// From this size on a content is moved inside the kernel, in bytes.
+const SPLICED: u64 = 16 << 10;
+/// How much of it before somebody hears of it, in bytes.
+const AT_ONCE: u64 = 8 << 20;
 
 /// What extension records say of the member that follows.
 #[derive(Default)]
@@ -143,6 +148,16 @@ impl Members<'_> {
         &mut self,
         size: u64,
         buffer: &mut [u8],
+        each: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.pieces(size, buffer, each)?;
+        self.pad(size)
+    }
+
+    fn pieces(
+        &mut self,
+        size: u64,
+        buffer: &mut [u8],
         mut each: impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut left = size;
@@ -155,6 +170,36 @@ impl Members<'_> {
             each(&buffer[..got])?;
             left -= got as u64;
         }
+        Ok(())
+    }
+
+    /// Moves the content of a member into `file`, inside the kernel where that can be done; `each` hears how much.
+    pub(crate) fn pour(
+        &mut self,
+        size: u64,
+        file: &mut std::fs::File,
+        buffer: &mut [u8],
+        mut each: impl FnMut(u64),
+        cannot: impl Fn(&std::io::Error) -> Failure,
+    ) -> Result<(), Failure> {
+        let mut left = size;
+        while left >= SPLICED {
+            let step = left.min(AT_ONCE);
+            match self.input.splice_into(&*file, step).map_err(|e| cannot(&e))? {
+                None => break,
+                Some(moved) => {
+                    each(moved);
+                    left -= moved;
+                    if moved < step {
+                        return self.cut();
+                    }
+                }
+            }
+        }
+        self.pieces(left, buffer, |piece| {
+            each(piece.len() as u64);
+            file.write_all(piece).map_err(|e| cannot(&e))
+        })?;
         self.pad(size)
     }
 

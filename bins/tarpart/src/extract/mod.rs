@@ -149,9 +149,9 @@ fn is_control(name: &str) -> bool {
 /// Starts the source of the part `name`.
 fn open(source: &str, name: &str) -> Result<Source, Failure> {
     let mut command = std::process::Command::new("sh");
-    command.args(["-c", source]).stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
+    command.args(["-c", source]).stdin(std::process::Stdio::null());
     command.env("TARPART_NAME", name).env("WALPIPE_BELOW", "1").env_remove("PGPASSWORD");
-    Source::of(tool::Child::start(&mut command)?)
+    Source::of(&mut command, true)
 }
 
 /// Restores all parts, `jobs` at a time; the first failure ends the others.

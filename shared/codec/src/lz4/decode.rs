@@ -1,13 +1,13 @@
 //! Reading frames.
 
 use std::hash::Hasher;
-use std::io::{Read, Write};
+use std::io::Read;
 
 use lz4_flex::block::{decompress_into, decompress_into_with_dict};
 use twox_hash::XxHash32;
 
 use super::{LEGACY, MAGIC, SKIPPABLE, STORED, header_check};
-use crate::{Decode, Error, fill};
+use crate::{Decode, Error, Output, fill};
 
 /// How far back a linked block may refer.
 const WINDOW: usize = 64 << 10;
@@ -16,7 +16,6 @@ const WINDOW: usize = 64 << 10;
 pub(crate) struct Decoder<R> {
     input: R,
     packed: Vec<u8>,
-    plain: Vec<u8>,
     history: Vec<u8>,
 }
 
@@ -35,7 +34,7 @@ fn corrupt<T>(what: &str) -> Result<T, Error> {
 
 impl<R: Read> Decoder<R> {
     pub(crate) const fn new(input: R) -> Self {
-        Self { input, packed: Vec::new(), plain: Vec::new(), history: Vec::new() }
+        Self { input, packed: Vec::new(), history: Vec::new() }
     }
 
     /// Exactly `buffer`, or cut short.
@@ -104,10 +103,7 @@ impl<R: Read> Decoder<R> {
     }
 
     /// The blocks of one frame, and its end; the number of bytes written.
-    fn frame(&mut self, frame: &Frame, output: &mut dyn Write) -> Result<u64, Error> {
-        if self.plain.len() < frame.block {
-            self.plain = vec![0; frame.block]; // fresh from the system: a small object touches little of it
-        }
+    fn frame(&mut self, frame: &Frame, output: &mut dyn Output) -> Result<u64, Error> {
         self.history.clear();
         let mut check = XxHash32::with_seed(0);
         let mut written = 0;
@@ -116,15 +112,16 @@ impl<R: Read> Decoder<R> {
             if word == 0 {
                 break;
             }
-            let length = self.block(frame, word)?;
-            let plain = &self.plain[..length];
+            let plain = output.room(frame.block).map_err(Error::Output)?;
+            let length = self.block(frame, word, plain)?;
+            let plain = &plain[..length];
             if frame.content_check {
                 check.write(plain);
             }
-            output.write_all(plain).map_err(Error::Output)?;
             if frame.linked {
                 remember(&mut self.history, plain);
             }
+            output.commit(length).map_err(Error::Output)?;
             written += length as u64;
         }
         if frame.content_check && self.word()? != check.finish_32() {
@@ -136,8 +133,8 @@ impl<R: Read> Decoder<R> {
         Ok(written)
     }
 
-    /// One block into `plain`; its length there.
-    fn block(&mut self, frame: &Frame, word: u32) -> Result<usize, Error> {
+    /// One block into `plain`, which has room for the frame's longest; its length there.
+    fn block(&mut self, frame: &Frame, word: u32, plain: &mut [u8]) -> Result<usize, Error> {
         let length = usize::try_from(word & !STORED).unwrap_or(usize::MAX);
         if length > frame.block {
             return corrupt("a block is longer than the lz4 frame allows");
@@ -150,13 +147,13 @@ impl<R: Read> Decoder<R> {
         }
         let length = if word & STORED == 0 {
             let unpacked = if self.history.is_empty() {
-                decompress_into(&packed, &mut self.plain[..frame.block])
+                decompress_into(&packed, plain)
             } else {
-                decompress_into_with_dict(&packed, &mut self.plain[..frame.block], &self.history)
+                decompress_into_with_dict(&packed, plain, &self.history)
             };
             unpacked.or_else(|_| corrupt("a block cannot be decompressed"))?
         } else {
-            self.plain[..length].copy_from_slice(&packed);
+            plain[..length].copy_from_slice(&packed);
             length
         };
         self.packed = packed;
@@ -172,7 +169,7 @@ fn remember(history: &mut Vec<u8>, plain: &[u8]) {
 }
 
 impl<R: Read> Decode for Decoder<R> {
-    fn pump(&mut self, output: &mut dyn Write) -> Result<u64, Error> {
+    fn pump(&mut self, output: &mut dyn Output) -> Result<u64, Error> {
         let mut written = 0;
         let mut first = true;
         while let Some(frame) = self.header(first)? {
