@@ -104,11 +104,16 @@ pub fn switch_wal(words: &Words) -> Result<(), Failure> {
     let end = lsn(&get::<String>(&row, 0)?)?;
     let timeline = u32::from_str_radix(&get::<String>(&row, 1)?, 16);
     let timeline = timeline.map_err(|e| Failure::new(Status::Bug, format!("the server's answer: {e}")))?;
-    // The position is behind the last byte of the segment's content.  If somebody else switched right after the
-    // restore point, it is the start of the next segment: the one before was closed, then as well.
-    let name = size.file_name(timeline, Lsn(end.0.saturating_sub(1)));
+    let name = closed(size, timeline, end);
     let mut stdout = tool::text_stdout()?;
     stdout.write_all(format!("{name}\n").as_bytes()).map_err(|e| tool::cannot_write(&e))
+}
+
+/// The segment that a switch closed, from the position that it gave: behind the last byte of what is in the segment.
+/// If somebody else switched right after the restore point, it is the start of the next one: the one before was closed
+/// then as well.
+fn closed(size: SegmentSize, timeline: u32, end: Lsn) -> String {
+    size.file_name(timeline, Lsn(end.0.saturating_sub(1)))
 }
 
 fn segment_size(session: &mut Session) -> Result<SegmentSize, Failure> {
@@ -141,4 +146,16 @@ fn utf8(path: &Path) -> Result<String, Failure> {
 fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_on_a_border_closes_the_segment_before_it() {
+        let name = |lsn| closed(SegmentSize::DEFAULT, 2, Lsn(lsn));
+        assert_eq!(name(0x300_0028), "000000020000000000000003");
+        assert_eq!(name(0x300_0000), "000000020000000000000002");
+    }
 }
