@@ -68,7 +68,7 @@ run() {	# behind a foreground command a signal would wait
 }
 
 repository() {	# repository [NAME...]: where it is and how it is written, and the settings NAME, one a line in $more
-	settled=$(settings repository scheme method extension direct "$@") || return
+	settled=$(settings repository scheme method extension direct "$@" scheme) || return	# the last is never empty
 	{
 		read -r REPO
 		read -r scheme
