@@ -2,21 +2,11 @@
 
 use std::time::Duration;
 
-use pg::{BackupLabel, Lsn, Major, SegmentSize};
+use pg::{BackupLabel, Lsn, SegmentSize};
 use tool::{Failure, Status};
 
+use crate::dialect::Dialect;
 use crate::session::{Session, get};
-
-/// The functions that only a superuser or a granted role may call: of a backup, then of a switch of WAL.
-pub const fn functions(major: Major, switch: bool) -> &'static [&'static str] {
-    match (switch, major as u32 >= Major::V15 as u32, major as u32 >= Major::V10 as u32) {
-        (false, true, _) => &["pg_backup_start(text, boolean)", "pg_backup_stop(boolean)"],
-        (false, _, true) => &["pg_start_backup(text, boolean, boolean)", "pg_stop_backup(boolean, boolean)"],
-        (false, ..) => &["pg_start_backup(text, boolean, boolean)", "pg_stop_backup(boolean)"],
-        (true, _, true) => &["pg_create_restore_point(text)", "pg_switch_wal()"],
-        (true, ..) => &["pg_create_restore_point(text)", "pg_switch_xlog()"],
-    }
-}
 
 /// A backup that the server keeps open for this session.
 #[derive(Debug)]
@@ -47,17 +37,7 @@ pub struct Stop {
 /// # Errors
 /// By the server's own code; 75 for a standby in the middle of a switch of timelines.
 pub fn start(session: &mut Session, label: &str, size: SegmentSize) -> Result<Start, Failure> {
-    let (call, name) = match session.major {
-        Major::V9_6 => ("pg_start_backup($1, true, false)", "pg_xlogfile_name_offset"),
-        Major::V10 | Major::V11 | Major::V12 | Major::V13 | Major::V14 => {
-            ("pg_start_backup($1, true, false)", "pg_walfile_name_offset")
-        }
-        _ => ("pg_backup_start($1, true)", "pg_walfile_name_offset"),
-    };
-    let sql = format!(
-        "SELECT lsn::text, pg_is_in_recovery(), \
-         CASE WHEN pg_is_in_recovery() THEN NULL ELSE ({name}(lsn)).file_name END FROM {call} lsn"
-    );
+    let sql = Dialect::of(session.major).start_sql();
     let row = session.ask("cannot start the backup", &sql, &[&label])?;
     let (lsn, in_recovery) = (lsn(&get::<String>(&row, 0)?)?, get(&row, 1)?);
     session.in_recovery = in_recovery;
@@ -92,20 +72,10 @@ fn standby_timeline(session: &mut Session) -> Result<u32, Failure> {
 /// # Errors
 /// By the server's own code; 75 after `timeout`; 65 where what it says of the backup is not what it said at the start.
 pub fn stop(session: &mut Session, start: &Start, timeout: Option<Duration>) -> Result<Stop, Failure> {
-    let call = match session.major {
-        Major::V9_6 => "pg_stop_backup(false)",
-        Major::V10 | Major::V11 | Major::V12 | Major::V13 | Major::V14 => "pg_stop_backup(false, false)",
-        _ => "pg_backup_stop(false)",
-    };
-    // Bytes, since text would be converted from the database's encoding, and names in the map with it.
-    let sql = format!(
-        "SELECT lsn::text, convert_to(labelfile, getdatabaseencoding()), convert_to(spcmapfile, getdatabaseencoding()) \
-         FROM {call}"
-    );
     let what = "cannot stop the backup";
     let timeout = timeout.map_or(0, |t| t.as_millis().clamp(1, i32::MAX as u128));
     session.run(what, &format!("SET statement_timeout = {timeout}"))?;
-    let row = session.ask(what, &sql, &[])?;
+    let row = session.ask(what, &Dialect::of(session.major).stop_sql(), &[])?;
     let stop = Stop {
         lsn: lsn(&get::<String>(&row, 0)?)?,
         label: get(&row, 1)?,

@@ -8,6 +8,7 @@ mod backup;
 mod checks;
 mod cluster;
 mod command;
+mod dialect;
 mod duration;
 mod libpq;
 mod list;

@@ -4,13 +4,14 @@ use std::io::Write;
 use std::path::Path;
 
 use jiff::Timestamp;
-use pg::{Lsn, Major, SegmentSize};
+use pg::{Lsn, SegmentSize};
 use tool::{Failure, Status};
 
-use crate::backup::{self, functions, lsn};
+use crate::backup::{self, lsn};
 use crate::checks;
 use crate::cluster::{self, Tablespace};
 use crate::command::{self, Told};
+use crate::dialect::Dialect;
 use crate::duration;
 use crate::session::{Session, get};
 use crate::snapshot::{Out, Snapshot, Space};
@@ -25,8 +26,8 @@ pub fn backup(words: &Words) -> Result<(), Failure> {
     let alive = duration::setting("WALG_ALIVE_CHECK_INTERVAL")?;
     let patience = duration::setting("WALG_STOP_BACKUP_TIMEOUT")?;
     let mut session = Session::open()?;
-    let needed = functions(session.major, false);
-    checks::rights(&mut session, needed)?;
+    let dialect = Dialect::of(session.major);
+    checks::rights(&mut session, dialect.backup_rights)?;
     let cluster = checks::cluster(&mut session, words.data.as_deref())?;
     if !words.no_archive_check {
         checks::archiving(&mut session)?;
@@ -91,16 +92,11 @@ pub fn switch_wal(words: &Words) -> Result<(), Failure> {
     if !words.no_archive_check {
         checks::archiving(&mut session)?;
     }
-    let needed = functions(session.major, true);
-    checks::rights(&mut session, needed)?;
-    let (switch, name) = match session.major {
-        Major::V9_6 => ("pg_switch_xlog()", "pg_xlogfile_name"),
-        _ => ("pg_switch_wal()", "pg_walfile_name"),
-    };
+    let dialect = Dialect::of(session.major);
+    checks::rights(&mut session, dialect.switch_rights)?;
     let point = format!("walpipe {}", now());
     session.ask("cannot write a restore point", "SELECT pg_create_restore_point($1)::text", &[&point])?;
-    let sql = format!("SELECT lsn::text, left({name}(lsn), 8) FROM {switch} lsn");
-    let row = session.ask("cannot switch to the next WAL segment", &sql, &[])?;
+    let row = session.ask("cannot switch to the next WAL segment", &dialect.switch_sql(), &[])?;
     let end = lsn(&get::<String>(&row, 0)?)?;
     let timeline = u32::from_str_radix(&get::<String>(&row, 1)?, 16);
     let timeline = timeline.map_err(|e| Failure::new(Status::Bug, format!("the server's answer: {e}")))?;
