@@ -55,6 +55,7 @@ stop() {	# a signal came: hand it on, wait for the child to clean up, leave
 	} 2>/dev/null || :
 	[ -z "$tmp" ] || rm -rf "$tmp"
 	trap - EXIT	# inside a trap not every sh runs that one
+	[ "$1" -le "${most:-255}" ] || exit "$most"
 	exit "$1"
 }
 

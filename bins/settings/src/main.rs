@@ -81,8 +81,10 @@ fn all(settings: &Settings) -> Result<String, Failure> {
         });
     }
     for name in derived::NAMES {
-        if let Some(Ok(value)) = derived::derived(settings, name) {
-            text.push_str(&format!("{name}={value}  (follows from the above)\n"));
+        match derived::derived(settings, name) {
+            Some(Ok(value)) => text.push_str(&format!("{name}={value}  (follows from the above)\n")),
+            Some(Err(failure)) => text.push_str(&format!("{name} cannot be said: {}\n", failure.text())),
+            None => {}
         }
     }
     Ok(text)

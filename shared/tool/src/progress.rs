@@ -1,6 +1,5 @@
 //! One line of progress, drawn by the program that knows the total.
 
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,6 +8,7 @@ use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, Prog
 
 use crate::message::{name, note, seen};
 use crate::settings::env;
+use crate::{Failure, Status, settings};
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -23,11 +23,20 @@ pub enum Mode {
     None,
 }
 
-impl FromStr for Mode {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        <Self as clap::ValueEnum>::from_str(text, true).map_err(|_| ())
+impl Mode {
+    /// What the words say, else `WALPIPE_PROGRESS`.
+    ///
+    /// # Errors
+    /// 78 if the setting is none of these.
+    pub fn chosen(word: Option<Self>) -> Result<Self, Failure> {
+        match (word, settings()?.get("WALPIPE_PROGRESS")) {
+            (Some(mode), _) => Ok(mode),
+            (None, None) => Ok(Self::Auto),
+            (None, Some(text)) => <Self as clap::ValueEnum>::from_str(&text, true).map_err(|_| {
+                let why = format!("the setting WALPIPE_PROGRESS is {text:?}, which is none of auto, bar, lines, none");
+                Failure::new(Status::Config, why)
+            }),
+        }
     }
 }
 

@@ -114,16 +114,7 @@ impl<'a> Work<'a> {
                 return Err(Failure::new(Status::Config, why));
             }
         };
-        let mode = match (words.progress, settings.get("WALPIPE_PROGRESS")) {
-            (Some(mode), _) => mode,
-            (None, Some(text)) => text.parse().map_err(|()| {
-                Failure::new(
-                    Status::Config,
-                    format!("the setting WALPIPE_PROGRESS is {text:?}: auto, bar, lines or none"),
-                )
-            })?,
-            (None, None) => ProgressMode::Auto,
-        };
+        let mode = ProgressMode::chosen(words.progress)?;
         let metadata = match &words.metadata {
             Some(path) => Some(Metadata::begin(path, settings.flag("WALG_STORE_ALL_CORRUPT_BLOCKS")?)?),
             None => None,

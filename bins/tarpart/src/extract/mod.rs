@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use tool::{Failure, Flow, Input, Limit, Progress, ProgressMode, Source, Status, note, settings};
+use tool::{Failure, Flow, Input, Limit, Progress, ProgressMode, Source, Status, note};
 
 mod files;
 mod members;
@@ -65,10 +65,7 @@ pub(crate) fn extract(words: &Words) -> Result<(), Failure> {
     if words.source.is_some() && wanted.is_none() {
         note("the backup has no list of its files: each part must be whole, but a part that is missing is not noticed");
     }
-    let mode = words.progress.unwrap_or(match settings()?.get("WALPIPE_PROGRESS") {
-        Some(text) => text.parse().unwrap_or(ProgressMode::Auto),
-        None => ProgressMode::Auto,
-    });
+    let mode = ProgressMode::chosen(words.progress)?;
     let progress = Progress::new(mode, "restored", words.total);
     let _handed_on = Limit::on(Flow::Net)?; // for the sources: one limit for all of them
     let held = Held::default();

@@ -46,9 +46,13 @@ const SETTINGS: &[Name] = &[
     n("WALG_STORE_ALL_CORRUPT_BLOCKS", "false", "list every corrupt block in the metadata, not the first ten"),
     n("WALG_WITHOUT_FILES_METADATA", "false", "write no list of files"),
     n("WALG_SENTINEL_USER_DATA", "", "JSON to keep with a backup"),
-    n("WALG_PREVENT_WAL_OVERWRITE", "true", "always so here: a different file under an existing name is refused"),
+    n(
+        "WALG_PREVENT_WAL_OVERWRITE",
+        "true",
+        "always so here, whatever is set: other content under an existing name is refused",
+    ),
     n("WALG_TAR_DISABLE_FSYNC", "false", "restore without making files durable"),
-    n("WALG_PG_WAL_SIZE", "", "MiB of a WAL segment; found out here, and compared where set"),
+    n("WALG_PG_WAL_SIZE", "", "MiB of a WAL segment, for wal-g; walpipe finds it out"),
     n(
         "WALG_ALIVE_CHECK_INTERVAL",
         "10s",
