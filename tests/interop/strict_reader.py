@@ -1018,7 +1018,8 @@ class Reader:
         if ".." in components or "." in components:
             self.problems.append(f"{w} has a dot component")
         excluded = [i for i, c in enumerate(components) if c in EXCLUDED]
-        if excluded and (m.type != "5" or excluded[0] != len(components) - 1):
+        # (pg_wal/archive_status as a directory is one more than wal-g stores: every reader makes it, and PostgreSQL wants it)
+        if excluded and (m.type != "5" or excluded[0] != len(components) - 1) and (m.type, m.name) != ("5", "/pg_wal/archive_status"):
             self.problems.append(f"{w} is of those that are never stored")
         if m.type == "5" and m.size:
             self.problems.append(f"{w} is a directory with a size")
