@@ -1018,8 +1018,9 @@ class Reader:
         if ".." in components or "." in components:
             self.problems.append(f"{w} has a dot component")
         excluded = [i for i, c in enumerate(components) if c in EXCLUDED]
-        # (pg_wal/archive_status as a directory is one more than wal-g stores: every reader makes it, and PostgreSQL wants it)
-        if excluded and (m.type != "5" or excluded[0] != len(components) - 1) and (m.type, m.name) != ("5", "/pg_wal/archive_status"):
+        # (the directories pg_wal/archive_status and pg_wal/summaries are more than wal-g stores: every reader makes them)
+        more = m.type == "5" and m.name in ("/pg_wal/archive_status", "/pg_wal/summaries")
+        if excluded and (m.type != "5" or excluded[0] != len(components) - 1) and not more:
             self.problems.append(f"{w} is of those that are never stored")
         if m.type == "5" and m.size:
             self.problems.append(f"{w} is a directory with a size")
