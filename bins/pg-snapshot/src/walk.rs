@@ -23,10 +23,6 @@ use rules::{Place, Rule, is_number, relation};
 /// Where `pg_control` is, the last of all entries.
 const CONTROL: &[u8] = b"/global/pg_control";
 
-/// Below `pg_wal` these are stored as empty directories where they are, as in PostgreSQL's own base backup; the second
-/// came with 17.
-const WAL_DIRECTORIES: [&[u8]; 2] = [b"/archive_status", b"/summaries"];
-
 /// Walks the data directory `root` and writes the list to `out`; the bytes that lstat(2) saw of all that is in it.
 ///
 /// Of `pg_tblspc`, links to the tablespaces `oids` are followed; a link that appeared later is left out, since the
@@ -83,7 +79,7 @@ impl<W: Write> Walk<'_, W> {
         let kind = meta.file_type();
         match rule {
             Rule::Skip => Ok(()),
-            Rule::Hollow => self.hollow(member, place, meta),
+            Rule::Hollow => self.hollow(member, meta),
             Rule::Keep(below) if kind.is_dir() => {
                 self.add(Type::Directory, meta, member, None)?;
                 self.directory(member, below)
@@ -105,22 +101,13 @@ impl<W: Write> Walk<'_, W> {
     }
 
     /// A directory that is stored empty, also where it is a link to one.
-    fn hollow(&mut self, member: &[u8], place: Place, meta: &Metadata) -> Result<(), Failure> {
+    fn hollow(&mut self, member: &[u8], meta: &Metadata) -> Result<(), Failure> {
         let path = self.path(member);
         let target = if meta.is_symlink() { path.metadata().ok().filter(Metadata::is_dir) } else { None };
         if !meta.is_dir() && target.is_none() {
             return Ok(());
         }
-        self.add(Type::Directory, target.as_ref().unwrap_or(meta), member, None)?;
-        if place == Place::Top && matches!(member, b"/pg_wal" | b"/pg_xlog") {
-            for name in WAL_DIRECTORIES {
-                let below = [member, name].concat();
-                if let Some(meta) = self.path(&below).symlink_metadata().ok().filter(Metadata::is_dir) {
-                    self.add(Type::Directory, &meta, &below, None)?;
-                }
-            }
-        }
-        Ok(())
+        self.add(Type::Directory, target.as_ref().unwrap_or(meta), member, None)
     }
 
     /// A symbolic link: of a tablespace, which is followed, or stored as it is.
