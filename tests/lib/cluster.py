@@ -152,19 +152,19 @@ class Cluster:
         out = {}
         for db in self.databases():
             kinds = "('p', 'u')" if unlogged else "('p')"
-            tables = self.sql(
-                "select format('%I.%I', nspname, relname) from pg_class c join pg_namespace n on n.oid = relnamespace"
+            # names travel as hex: they may hold anything
+            tables = [bytes.fromhex(t).decode() for t in self.sql(
+                "select encode(convert_to(format('%I.%I', nspname, relname), 'UTF8'), 'hex')"
+                " from pg_class c join pg_namespace n on n.oid = relnamespace"
                 f" where relkind in ('r', 'm') and relpersistence in {kinds} and nspname !~ '^pg_' and nspname <> 'information_schema'"
-                " order by 1", db).split("\n")
-            tables = [t for t in tables if t]
+                " order by 1", db).split()]
             for i in range(0, len(tables), 500):
                 query = " union all ".join(
-                    "select $w$" + f"{db}.{t}" + "$w$, count(*) || ' ' || md5(coalesce(string_agg(h, '' order by h collate \"C\"), ''))"
-                    f" from (select md5(t::text) as h from {t} t) x" for t in tables[i:i + 500])
-                for line in self.sql("select v from (select * from (" + query + ") q(n, c)) w, lateral (select n || '|' || c) l(v)",
-                                     db).splitlines():
-                    name, value = line.rsplit("|", 1)
-                    out[name] = value
+                    f"select {i + j}, count(*) || ' ' || md5(coalesce(string_agg(h, '' order by h collate \"C\"), ''))"
+                    f" from (select md5(t::text) as h from {t} t) x" for j, t in enumerate(tables[i:i + 500]))
+                for line in self.sql(query, db).splitlines():
+                    number, value = line.split("|")
+                    out[f"{db}.{tables[int(number)]}"] = value
         return out
 
     def amcheck(self):
