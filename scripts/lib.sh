@@ -12,10 +12,19 @@ begin() {	# begin NAME: signals are handed on; a child reads our standard input,
 }
 
 scratch() {	# a private directory in $tmp, gone on every way out
-	trap 'rm -rf "$tmp"' EXIT
+	trap 'leaving $?' EXIT
 	tmp=$(mktemp -d "${TMPDIR:-/tmp}/walpipe.XXXXXX") || die 73 'cannot make a scratch directory'
 	TMPDIR=$tmp
 	export TMPDIR	# what we run cleans up with it
+}
+
+last_words=''	# what a wrapper says last when it fails, whatever failed
+
+leaving() {
+	trap - EXIT
+	[ "$1" -eq 0 ] || [ -z "$last_words" ] || say "$last_words"
+	rm -rf "$tmp"
+	exit "$1"
 }
 
 say() { printf '%s: %s\n' "$me" "$*" >&2; }
@@ -65,6 +74,7 @@ run() {	# behind a foreground command a signal would wait
 	ran=0
 	wait "$child" || ran=$?
 	child=''
+	[ "$ran" -le 125 ] || say "$1 ended with status $ran"
 	return "$ran"
 }
 

@@ -98,11 +98,8 @@ impl Settings {
     /// # Errors
     /// 78 if it is set to something else.
     pub fn flag(&self, name: &str) -> Result<bool, Failure> {
-        match self.get(name).as_deref().map(str::to_ascii_lowercase).as_deref() {
-            None | Some("false" | "0" | "f" | "no" | "off") => Ok(false),
-            Some("true" | "1" | "t" | "yes" | "on") => Ok(true),
-            Some(text) => Err(wrong(name, text, "true or false")),
-        }
+        let Some(text) = self.get(name) else { return Ok(false) };
+        names::truth(&text).ok_or_else(|| wrong(name, &text, "true or false"))
     }
 
     /// Every name that somebody set, in the environment (of our prefixes) or in the file.
@@ -126,6 +123,11 @@ impl Settings {
     pub fn check(&self) -> Result<Vec<String>, Failure> {
         let mut idle = Vec::new();
         for name in self.set() {
+            if let Some(value) = self.get(&name)
+                && let Some(wanted) = names::misfit(&name, &value)
+            {
+                return Err(wrong(&name, &value, &wanted));
+            }
             match kind_of(&name) {
                 Kind::Known | Kind::Secret => {}
                 Kind::Idle => idle.push(name),

@@ -66,6 +66,55 @@ const SETTINGS: &[Name] = &[
     n("WALPIPE_PROGRESS", "auto", "how progress is shown: auto, bar, lines, none"),
 ];
 
+/// Settings that are whole numbers; all but the timeouts are 1 at least.
+const NUMBERS: &[&str] = &[
+    "WALG_TAR_SIZE_THRESHOLD",
+    "WALG_UPLOAD_DISK_CONCURRENCY",
+    "WALG_UPLOAD_CONCURRENCY",
+    "WALG_DOWNLOAD_CONCURRENCY",
+    "WALG_DISK_RATE_LIMIT",
+    "WALG_NETWORK_RATE_LIMIT",
+    "WALG_PG_WAL_SIZE",
+];
+const NUMBERS_OR_ZERO: &[&str] = &["WALG_DELTA_MAX_STEPS", "WALPIPE_ARCHIVE_TIMEOUT"];
+
+/// Settings that are true or false.
+const FLAGS: &[&str] = &[
+    "WALG_VERIFY_PAGE_CHECKSUMS",
+    "WALG_STORE_ALL_CORRUPT_BLOCKS",
+    "WALG_WITHOUT_FILES_METADATA",
+    "WALG_PREVENT_WAL_OVERWRITE",
+    "WALG_TAR_DISABLE_FSYNC",
+];
+
+/// Settings that are one of some words.
+const CHOICES: &[(&str, &[&str])] =
+    &[("WALPIPE_CORRUPT_PAGES", &["warn", "fail"]), ("WALPIPE_PROGRESS", &["auto", "bar", "lines", "none"])];
+
+/// What the value of `name` would have to be; `None` if it is that.
+pub(super) fn misfit(name: &str, value: &str) -> Option<String> {
+    let number = value.trim().parse::<u64>();
+    let choices = CHOICES.iter().find(|(choice, _)| *choice == name).map(|(_, words)| *words);
+    if NUMBERS.contains(&name) && !number.as_ref().is_ok_and(|n| *n > 0) {
+        Some("a whole number, 1 at least".to_owned())
+    } else if NUMBERS_OR_ZERO.contains(&name) && number.is_err() {
+        Some("a whole number".to_owned())
+    } else if FLAGS.contains(&name) && truth(value).is_none() {
+        Some("true or false".to_owned())
+    } else {
+        choices.filter(|words| !words.contains(&value)).map(|words| format!("one of {}", words.join(", ")))
+    }
+}
+
+/// What a text says of yes or no.
+pub(super) fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "false" | "0" | "f" | "no" | "off" => Some(false),
+        "true" | "1" | "t" | "yes" | "on" => Some(true),
+        _ => None,
+    }
+}
+
 /// Variables by which walpipe's programs speak to each other and tests speak to them; never in a file.
 const INTERNAL: &[&str] = &[
     "WALPIPE_BACKUP",
