@@ -1,0 +1,260 @@
+"""kill -9 of every process of every chain: what is visible afterwards is whole, and the next run succeeds."""
+
+import os
+import random
+import shutil
+import signal
+import time
+
+import pytest
+
+import strict_reader
+from lib import story
+from lib.rig import children, what_runs
+
+
+def strike(p, victim, nth, after):
+    """kill -9 the nth process of that name, some time after it was seen; False if it never came."""
+    end = time.monotonic() + 60
+    seen = set()
+    while p.poll() is None and time.monotonic() < end:
+        for pid, _ in children(p.pid):
+            if pid not in seen and what_runs(pid) == victim:
+                seen.add(pid)
+                if len(seen) < nth:
+                    continue
+                time.sleep(after)
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                    return True
+                except ProcessLookupError:
+                    return False
+        time.sleep(0.0005)
+    return False
+
+
+def nobody_left(rig):
+    """No program of ours runs on (the server and its archiver aside)."""
+    mark = f"RIG_DIR={rig.dir}".encode()
+
+    def ours():
+        found = []
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    with open(f"/proc/{entry}/environ", "rb") as f:
+                        environ = f.read().split(b"\0")
+                    with open(f"/proc/{entry}/stat", "rb") as f:
+                        stat = f.read()
+                except OSError:
+                    continue
+                name = what_runs(entry)
+                if mark in environ and b"KILLTEST=1" in environ and stat[stat.rindex(b")") + 2:stat.rindex(b")") + 3] != b"Z" and name:
+                    found.append((int(entry), name))
+        return found
+    end = time.monotonic() + 5
+    while ours():
+        assert time.monotonic() < end, f"still there: {ours()}"
+        time.sleep(0.02)
+
+
+def rounds(long):
+    return 500 if long else int(os.environ.get("WALPIPE_TEST_KILLS", "20"))
+
+
+@pytest.mark.parametrize("victim", ["backup-push", "pg-snapshot", "tarpart", "fileput", "compress", "catalog"])
+def test_a_backup_that_lost_a_process_is_never_listed(rig, victim, long):
+    rig.settings.update(WALG_TAR_SIZE_THRESHOLD="2000000")
+    pg = story.archived(rig, small=True)
+    rig.settings["KILLTEST"] = "1"
+    repo = rig.settings["WALG_FILE_PREFIX"]
+    dice = random.Random(rig.name)
+    whole, hits = set(), 0
+    for _ in range(rounds(long)):
+        p = rig.spawn("walpipe", "backup-push", pg.data, env=pg.env(), stderr=open(rig.dir / "push.err", "wb"))
+        hit = strike(p, victim, dice.randint(1, {"catalog": 7, "compress": 5, "fileput": 8, "tarpart": 2, "pg-snapshot": 2}.get(victim, 1)),
+                     dice.choice((0, 0.001, 0.01, 0.03, 0.08)) * dice.random())
+        code = p.wait(120)
+        hits += hit
+        nobody_left(rig)
+        now = set(story.names(repo))
+        new = now - whole
+        said = (rig.dir / "push.err").read_text(errors="replace")
+        if code == 0:
+            assert len(new) == 1, (new, said)
+        elif victim != "backup-push":
+            # killed in the instant after the sentinel was put, a backup may be whole and its command have failed
+            assert len(new) <= 1, new
+        whole = now
+        for n in new:
+            reader = strict_reader.Reader(repo, allow_unfinished=True)
+            assert reader.check(n) == []
+            dest = rig.dir / "check"
+            reader.restore(n, str(dest))
+            shutil.rmtree(dest)
+        listed = rig.walpipe("backup-list").out
+        assert set(w.split()[0] for w in listed.splitlines()[1:]) == whole
+        keep_small(repo, whole)
+    if hits == 0:
+        pytest.skip(f"no process called {victim} was met")
+    rig.note(["hits"], hits)
+    pg.backup()
+    rig.strict(allow_unfinished=True)
+
+
+def keep_small(repo, whole):
+    """Forget what is behind, so that 500 rounds fit."""
+    if not os.path.isdir(repo + "/basebackups_005"):
+        return
+    for n in sorted(whole)[:-2]:
+        os.unlink(f"{repo}/basebackups_005/{n}_backup_stop_sentinel.json")
+        shutil.rmtree(f"{repo}/basebackups_005/{n}")
+        whole.discard(n)
+    for n in os.listdir(repo + "/basebackups_005"):
+        if n.startswith("base_") and n + "_backup_stop_sentinel.json" not in os.listdir(repo + "/basebackups_005") and \
+                not n.endswith(".json") and whole and n < sorted(whole)[0]:
+            shutil.rmtree(f"{repo}/basebackups_005/{n}")
+
+
+@pytest.mark.parametrize("victim", ["wal-push", "fileput", "compress", "walcat", "catalog"])
+def test_a_segment_whose_push_lost_a_process_is_whole_or_absent(rig, victim, long):
+    pg = story.archived(rig, small=True, conf={"archive_command": "'false'"})     # keeps its segments
+    rig.settings["KILLTEST"] = "1"
+    pg.sql("select pg_switch_wal()")
+    pg.sql("create table t as select g, md5(g::text) from generate_series(1, 50000) g")
+    name = pg.sql("select pg_walfile_name(pg_current_wal_lsn())")
+    pg.sql("select pg_switch_wal()")
+    pg.stop()
+    path = pg.data / "pg_wal" / name
+    want = path.read_bytes()
+    repo = rig.settings["WALG_FILE_PREFIX"]
+    stored = f"{repo}/wal_005/{name}.lz4"
+    dice = random.Random(rig.name)
+    hits = 0
+    for _ in range(rounds(long)):
+        p = rig.spawn("walpipe", "wal-push", path, cwd=pg.data)
+        hits += strike(p, victim, 1, dice.choice((0, 0.001, 0.01, 0.03)) * dice.random())
+        code = p.wait(60)
+        nobody_left(rig)
+        assert code != 0 or os.path.exists(stored)
+        assert -9 == code or code <= 125
+        if os.path.exists(stored):
+            assert strict_reader.decode(stored) == want
+        rig.walpipe("wal-push", path, cwd=pg.data)
+        assert strict_reader.decode(stored) == want
+        os.unlink(stored)
+    if hits == 0:
+        pytest.skip(f"no process called {victim} was met")
+    rig.walpipe("wal-push", path, cwd=pg.data)
+    rig.strict(allow_unfinished=True)
+
+
+@pytest.mark.parametrize("victim", ["wal-fetch", "compress", "walcat"])
+def test_a_segment_whose_fetch_lost_a_process_is_whole_or_absent(rig, victim, long):
+    pg = story.archived(rig, small=True)
+    pg.sql("create table t as select g, md5(g::text) from generate_series(1, 50000) g")
+    name = pg.switch()
+    pg.stop()
+    rig.settings["KILLTEST"] = "1"
+    want = strict_reader.decode(f"{rig.settings['WALG_FILE_PREFIX']}/wal_005/{name}.lz4")
+    dest = rig.dir / "here" / "RECOVERYXLOG"
+    rig.mkdir("here")
+    dice = random.Random(rig.name)
+    hits = 0
+    for _ in range(rounds(long)):
+        p = rig.spawn("walpipe", "wal-fetch", name, dest, cwd=pg.data)
+        hits += strike(p, victim, 1, dice.choice((0, 0.001, 0.01, 0.03)) * dice.random())
+        code = p.wait(60)
+        nobody_left(rig)
+        assert code not in (1, 74), "a loss that looks like the end of WAL"
+        if dest.exists():
+            assert dest.read_bytes() == want
+            dest.unlink()
+        else:
+            assert code != 0
+        rig.walpipe("wal-fetch", name, dest, cwd=pg.data)
+        assert dest.read_bytes() == want
+        dest.unlink()
+    if hits == 0:
+        pytest.skip(f"no process called {victim} was met")
+    left = [f for f in os.listdir(rig.dir / "here") if f != "walpipe"]
+    assert len(left) <= rounds(long), left
+
+
+@pytest.mark.parametrize("victim", ["backup-fetch", "tarpart", "compress", "catalog"])
+def test_a_restore_that_lost_a_process_cannot_be_started(rig, victim, long):
+    rig.settings["WALG_TAR_SIZE_THRESHOLD"] = "2000000"
+    pg = story.archived(rig, small=True)
+    pg.backup()
+    pg.stop()
+    rig.settings["KILLTEST"] = "1"
+    dice = random.Random(rig.name)
+    hits = 0
+    dest = rig.dir / "copy"
+    want = None
+    for _ in range(rounds(long)):
+        p = rig.spawn("walpipe", "backup-fetch", dest, "LATEST", "--files-only")
+        hits += strike(p, victim, dice.randint(1, 3 if victim in ("catalog", "compress") else 1), dice.choice((0, 0.001, 0.01, 0.03, 0.06)) * dice.random())
+        code = p.wait(60)
+        nobody_left(rig)
+        if code != 0:
+            if (dest / "global/pg_control").exists():
+                # everything was there already: then it is whole
+                assert (dest / "backup_label").exists()
+            subprocess_clean(rig, dest)
+        else:
+            got = strict_reader.listing(dest)
+            want = want or got
+            assert got == want
+            subprocess_clean(rig, dest)
+    if hits == 0:
+        pytest.skip(f"no process called {victim} was met")
+    story.fetch(rig, dest, "LATEST", "--files-only")
+    if want:
+        assert strict_reader.listing(dest) == want
+
+
+def subprocess_clean(rig, dest):
+    rig.run("rm", "-rf", dest)
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_a_backup_with_its_status_and_leaves_nobody(rig, sig):
+    rig.settings["WALG_DISK_RATE_LIMIT"] = str(1 << 20)
+    pg = story.archived(rig, small=True)
+    rig.settings["KILLTEST"] = "1"
+    p = rig.spawn("walpipe", "backup-push", pg.data, env=pg.env(), stderr=open(rig.dir / "push.err", "wb"))
+    for _ in range(2000):
+        if any(what_runs(pid) == "tarpart" for pid, _ in children(p.pid)):
+            break
+        time.sleep(0.005)
+    time.sleep(0.3)
+    p.send_signal(sig)
+    assert p.wait(30) in (128 + sig, -sig), (rig.dir / "push.err").read_text()
+    nobody_left(rig)
+    assert story.names(rig.settings["WALG_FILE_PREFIX"]) == []
+    assert os.listdir(rig.dir / "tmp") == []
+    assert pg.sql("select count(*) from pg_stat_activity where application_name like '%walpipe%' or query like '%backup_start%'"
+                  " and pid <> pg_backend_pid()") == "0"
+    del rig.settings["WALG_DISK_RATE_LIMIT"]
+    pg.backup()
+
+
+def test_the_server_dying_in_mid_backup_means_no_backup(rig):
+    rig.settings["WALG_DISK_RATE_LIMIT"] = str(1 << 20)
+    for mode in ("fast", "immediate"):
+        pg = story.archived(rig, mode, small=True)
+        rig.settings["KILLTEST"] = "1"
+        p = rig.spawn("walpipe", "backup-push", pg.data, env=pg.env(), stderr=open(rig.dir / "push.err", "wb"))
+        for _ in range(2000):
+            if any(what_runs(pid) == "tarpart" for pid, _ in children(p.pid)):
+                break
+            time.sleep(0.005)
+        time.sleep(0.3)
+        pg.stop(mode)
+        code = p.wait(60)
+        assert code > 0, (rig.dir / "push.err").read_text()
+        nobody_left(rig)
+        assert story.names(rig.settings["WALG_FILE_PREFIX"]) == []
+        rig.repo("repo-" + mode)
+        rig.settings.pop("KILLTEST")
