@@ -13,9 +13,9 @@ _walpipe() {
 		esac
 	done
 	if [[ -z $command ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "$(walpipe help 2>/dev/null | sed -n 's/^  \([a-z-]*\) .*/\1/p') --config --exec-path --version --help" -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W "$(walpipe help 2>/dev/null | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p') --config --exec-path --version --help" -- "$word")
 	elif [[ $command == help ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "$(walpipe help 2>/dev/null | sed -n 's/^  \([a-z-]*\) .*/\1/p')" -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W "$(walpipe help 2>/dev/null | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p')" -- "$word")
 	elif [[ $word == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(walpipe "$command" --help 2>/dev/null | grep -oE -- '(^|[ ,])--[a-z-]+' | tr -d ' ,')" -- "$word")
 	elif [[ $command == backup-fetch && $word != */* ]]; then

@@ -112,14 +112,18 @@ IDENTITY=walpipe/FFFFFFFFFFFFFFFFFFFFFFFF.json
 # The settings by which a server's restore_command finds the repository; none of them is a secret.
 TO_SERVER='WALG_CONFIG_PATH WALG_FILE_PREFIX WALE_FILE_PREFIX WALG_STORAGE_PREFIX'
 
+root_there() {	# a repository that is a directory is there
+	[ "$scheme" != file ] || [ -d "$REPO" ] || {
+		say "the repository $REPO does not exist"
+		hint 'Is it mounted?'
+		return 1
+	}
+}
+
 stored_wal() {	# stored_wal NAME: under which names the repository has it, one a line in $stored; fails as the store does
 	stored=''
 	if [ "$direct" = yes ]; then	# a look at a file needs no program
-		[ -d "$REPO" ] || {
-			say "the repository $REPO does not exist"
-			hint 'Is it mounted?'
-			return 69
-		}
+		root_there || return 69
 		for extension in "$EXT" $EXTENSIONS ''; do
 			[ ! -f "$REPO/wal_005/$1$extension" ] || stored=$stored$1$extension$newline
 		done

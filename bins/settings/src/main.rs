@@ -68,7 +68,8 @@ fn chosen(settings: &Settings, names: &[String]) -> Result<String, Failure> {
 fn all(settings: &Settings) -> Result<String, Failure> {
     let mut text = String::new();
     let mut names: Vec<String> = tool::names().iter().map(|n| n.name.to_owned()).collect();
-    names.extend(settings.set().into_iter().filter(|set| !tool::names().iter().any(|n| n.name == set)));
+    let others = settings.set().into_iter().filter(|set| !tool::is_internal(set));
+    names.extend(others.filter(|set| !tool::names().iter().any(|n| n.name == set)));
     for name in names {
         let value = if tool::kind_of(&name) == Kind::Secret {
             settings.find(&name).map(|(_, origin)| ("(a secret, not shown)".to_owned(), origin))

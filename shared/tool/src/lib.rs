@@ -41,7 +41,7 @@ pub use input::{Input, Source};
 pub use limit::{Flow, Limit, TOKEN};
 pub use message::{name, note, seen, warn};
 pub use progress::{Mode as ProgressMode, Progress};
-pub use settings::{Kind, Name, Origin, Settings, kind_of, names, nearest, nearest_of, settings};
+pub use settings::{Kind, Name, Origin, Settings, is_internal, kind_of, names, nearest, nearest_of, settings};
 pub use streams::{CHUNK, PIPE_BYTES, Side, Stdout, cannot_write, copy, splice_all, stdout, text_stdout, widen};
 
 /// What `--version` prints after the name.

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use crate::{Failure, Status};
 
 mod names;
-pub use names::{Kind, Name, all as names, kind_of, nearest, nearest_of};
+pub use names::{Kind, Name, all as names, is_internal, kind_of, nearest, nearest_of};
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -267,6 +267,12 @@ pub fn kind_of(name: &str) -> Kind {
     }
 }
 
+/// Whether the name is one by which walpipe's programs speak to each other.
+#[must_use]
+pub fn is_internal(name: &str) -> bool {
+    INTERNAL.contains(&name)
+}
+
 /// Whether the name is WAL-G's, WAL-E's or ours by its beginning.
 pub(super) fn has_our_prefix(name: &str) -> bool {
     ["WALG_", "WALE_", "WALPIPE_"].iter().any(|prefix| name.starts_with(prefix))
