@@ -85,7 +85,7 @@ def server(rig):
 
 
 def test_the_sh_blocks_do_what_they_say(rig, server):
-    rig.want_tools("walpipe")       # built, or being built is no business of this test
+    rig.want_tools("walpipe", "catalog", "pg-snapshot", "tarpart")      # what is not built yet is not built here
     pg, home = server, rig.dir / "home"
     install, set_up, lost, dropped, *others = SH
 
