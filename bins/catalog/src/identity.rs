@@ -178,8 +178,7 @@ fn compare(repository: &Repository, found: &Found, dir: &Path, control: &Control
         dir.display(),
         control.system_identifier
     );
-    Err(Failure::new(Status::Config, text)
-        .hint("Use another prefix for another cluster; after pg_upgrade run walpipe adopt."))
+    Err(Failure::new(Status::Config, text).hint("Use another prefix for another cluster, also after pg_upgrade."))
 }
 
 /// Writes the object. If somebody else was quicker, theirs holds.
