@@ -1,8 +1,8 @@
 //! LZ4 frames.  The blocks are `lz4_flex`'s; the frame around them is ours, so that several threads can share one.
 //!
 //! One *frame* per object, always: wal-g reads the first frame only and calls that success
-//! (spec/crypto-compression.md §2).  The form is wal-g's too: independent blocks of 4 MiB, a content checksum, no
-//! content size.  See <https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md> for the format itself.
+//! (spec/crypto-compression.md §2).  The form is wal-g's too: independent blocks of 4 MiB at most, a content
+//! checksum, no content size.  See <https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md> for the format itself.
 
 mod decode;
 mod encode;
@@ -19,8 +19,9 @@ const LEGACY: u32 = 0x184c_2102;
 /// In a block's length: the block is stored as it is.
 const STORED: u32 = 1 << 31;
 
-/// Bytes of content in a block, at most; a frame's BD byte says 7 for it.
-const BLOCK: usize = 4 << 20;
+/// Bytes of content in a block that is written.  The header allows 4 MiB, as wal-g's does; shorter ones stay in a core's
+/// cache and touch few fresh pages: a quarter less CPU for 0.3 % (tables) to 1 % (WAL) more bytes.
+const BLOCK: usize = 256 << 10;
 
 fn header_check(descriptor: &[u8]) -> u8 {
     let [_, second, ..] = twox_hash::XxHash32::oneshot(0, descriptor).to_le_bytes();

@@ -12,6 +12,9 @@ use crate::{Decode, Error, Output, fill};
 /// How far back a linked block may refer.
 const WINDOW: usize = 64 << 10;
 
+/// So many bytes are gathered before they are written, so that short blocks are not many short writes.
+const BATCH: usize = 1 << 20;
+
 /// A stream of one or more frames.
 pub(crate) struct Decoder<R> {
     input: R,
@@ -107,23 +110,31 @@ impl<R: Read> Decoder<R> {
         self.history.clear();
         let mut check = XxHash32::with_seed(0);
         let mut written = 0;
+        let size = frame.block + BATCH;
+        let mut room = output.room(size).map_err(Error::Output)?;
+        let mut at = 0;
         loop {
             let word = self.word()?;
             if word == 0 {
                 break;
             }
-            let plain = output.room(frame.block).map_err(Error::Output)?;
-            let length = self.block(frame, word, plain)?;
-            let plain = &plain[..length];
+            let length = self.block(frame, word, &mut room[at..at + frame.block])?;
+            let plain = &room[at..at + length];
             if frame.content_check {
                 check.write(plain);
             }
             if frame.linked {
                 remember(&mut self.history, plain);
             }
-            output.commit(length).map_err(Error::Output)?;
+            at += length;
             written += length as u64;
+            if at >= BATCH {
+                output.commit(at).map_err(Error::Output)?;
+                room = output.room(size).map_err(Error::Output)?;
+                at = 0;
+            }
         }
+        output.commit(at).map_err(Error::Output)?;
         if frame.content_check && self.word()? != check.finish_32() {
             return corrupt("the content does not match the lz4 frame's checksum");
         }

@@ -10,7 +10,7 @@ use twox_hash::XxHash32;
 use super::{BLOCK, MAGIC, STORED, header_check};
 use crate::{Encode, Error, fill};
 
-/// Version 1, independent blocks, content checksum; blocks of 4 MiB: as wal-g writes.
+/// Version 1, independent blocks, content checksum; blocks of 4 MiB at most: as wal-g writes.
 const DESCRIPTOR: [u8; 2] = [0x64, 0x70];
 
 /// A frame that is being written.
@@ -119,7 +119,6 @@ fn pack<'a>(plain: &'a [u8], packed: &'a mut [u8]) -> [&'a [u8]; 2] {
 }
 
 fn length_word(length: usize, flag: u32) -> [u8; 4] {
-    // a block is 4 MiB at most
     (u32::try_from(length).unwrap_or(0) | flag).to_le_bytes()
 }
 
