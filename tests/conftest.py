@@ -27,8 +27,14 @@ def long(request):
     return request.config.getoption("--long")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: only under --long")
+
+
 def pytest_collection_modifyitems(config, items):
-    """WALPIPE_SHARD=1/2 runs every second test only: tests/run starts one process per core."""
+    """What is long runs under --long only.  WALPIPE_SHARD=1/2 runs every second test only: tests/run starts one process per core."""
+    if not config.getoption("--long"):
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
     shard = os.environ.get("WALPIPE_SHARD")
     if shard:
         mine, of = (int(x) for x in shard.split("/"))

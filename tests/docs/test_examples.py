@@ -30,7 +30,7 @@ class Place:
         self.pg.backup()
         self.segment = self.pg.switch()
         self.pristine = rig.dir / "pristine"
-        shutil.copytree(self.repo, self.pristine)
+        shutil.copytree(self.repo, self.pristine, ignore=shutil.ignore_patterns("*.tmp.*"))       # the archiver is at work
         self.count = 0
 
     def fresh(self):

@@ -3,6 +3,8 @@
 import os
 import pathlib
 
+import pytest
+
 import strict_reader
 from lib import story
 from lib.rig import Memory
@@ -25,12 +27,12 @@ def bound(files=0, streams=4):
     return 64 * MIB + streams * MIB + files * 100 // 1024
 
 
-def sampled(rig, *argv, env=None, cwd=None):
+def sampled(rig, *argv, env=None, cwd=None, timeout=300):
     """Run a command to its end; the largest VmHWM of each program in it."""
     with open(rig.dir / "sampled.out", "wb") as out, open(rig.dir / "sampled.err", "wb") as err:
         p = rig.spawn(*argv, env=env, cwd=cwd, stdout=out, stderr=err)
         with Memory(p.pid) as memory:
-            code = p.wait(300)
+            code = p.wait(timeout)
     said = (rig.dir / "sampled.err").read_text(errors="replace")
     rig.note([str(a) for a in argv], code, (rig.dir / "sampled.out").read_text(errors="replace"), said)
     assert code == 0, said
@@ -171,6 +173,27 @@ def test_20000_relations_in_bounded_memory(rig):
     back = pg.restored("back", pg.data).start().wait_recovered()
     assert back.sql("select count(*) from pg_class") == want
     assert back.sql("select count(*) from t") == "10"
+
+
+@pytest.mark.long
+def test_a_million_files_in_bounded_memory(rig):
+    pg = story.archived(rig, small=True)
+    for i in range(1000):
+        folder = pg.data / "many" / f"{i:04d}"
+        folder.mkdir(parents=True)
+        for j in range(1000):
+            os.close(os.open(folder / str(j), os.O_CREAT | os.O_WRONLY, 0o600))
+    rig.own(pg.data / "many", recursive=True)
+    rig.own(pg.data / "many")
+    peaks = sampled(rig, "walpipe", "backup-push", pg.data, env=pg.env(), timeout=1800)
+    assert max(peaks.values()) <= bound(1001000), peaks
+    pg.switch()
+    rig.strict()
+    pg.destroy()
+    peaks = sampled(rig, "walpipe", "backup-fetch", pg.data, "LATEST", timeout=1800)
+    assert max(peaks.values()) <= bound(1001000), peaks
+    assert sum(len(f) for _, _, f in os.walk(pg.data / "many")) == 1000000
+    pg.restored("back", pg.data).start().wait_recovered()
 
 
 def test_files_that_come_go_and_change_size_meanwhile(rig):

@@ -47,7 +47,8 @@ sed 's/150004/110004/' "$EXEC/catalog" >"$T/c" && cat "$T/c" >"$EXEC/catalog"
 wrapper backup-fetch "$T/data" LATEST --target-time 2026-01-01T00:00:00Z
 ok 'before 12 recovery.conf is written' test -f "$T/data/recovery.conf" -a ! -e "$T/data/recovery.signal"
 has 'with the command' "$T/data/recovery.conf" restore_command
-has 'and the target' "$T/data/recovery.conf" "recovery_target_time = '2026-01-01 00:00:00+00'"
+has 'and the target, with a zone that the server knows while it starts' "$T/data/recovery.conf" "recovery_target_time = '2026-01-01"
+lacks 'not Z' "$T/data/recovery.conf" "00Z"
 
 fails() { # fails WHAT STATUS
 	wrapper backup-fetch "$T/data" LATEST
