@@ -8,12 +8,14 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::IoSlice;
 use rustix::pipe::{IoSliceRaw, SpliceFlags, fcntl_getpipe_size, vmsplice};
 
-/// Blocks start at a multiple of this, so that the system may use huge pages.
-const ALIGN: usize = 2 << 20;
-/// Shorter blocks are copied: a page that is lent costs more than its bytes.
-const SHORT: usize = 32 << 10;
+use crate::Pages;
 
-/// Two blocks that are lent to a pipe in turns.
+/// Shorter pieces are copied: a page that is lent costs more than its bytes.
+const SHORT: usize = 32 << 10;
+/// So many blocks at most, however small they are beside the pipe.
+const MOST: usize = 16;
+
+/// Blocks that are lent to a pipe in turns: one, and as many more as the pipe turns out to hold.
 ///
 /// The next stage must *read* from the pipe, or splice from it *into a file*: only then is a block free once as many
 /// bytes have left the pipe as were pushed up to its end.  (A reader that splices into another pipe keeps the pages;
@@ -21,17 +23,15 @@ const SHORT: usize = 32 << 10;
 #[derive(Debug)]
 pub struct Lender {
     pipe: OwnedFd,
-    capacity: u64,
-    blocks: [Block; 2],
+    capacity: usize,
+    blocks: Vec<Block>,
     turn: usize,
     pushed: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Block {
-    memory: Vec<u8>,
-    start: usize,
-    size: usize,
+    memory: Pages,
     /// How many bytes had been pushed when this block's last byte was.
     end: u64,
 }
@@ -40,23 +40,26 @@ impl Lender {
     /// Lends to `pipe`; `None` if it is no pipe.
     #[must_use]
     pub fn new(pipe: OwnedFd) -> Option<Self> {
-        let capacity = fcntl_getpipe_size(&pipe).ok()? as u64;
-        Some(Self { pipe, capacity, blocks: [Block::default(), Block::default()], turn: 0, pushed: 0 })
+        let capacity = fcntl_getpipe_size(&pipe).ok()?;
+        Some(Self { pipe, capacity, blocks: Vec::new(), turn: 0, pushed: 0 })
     }
 
     /// A block of `size` bytes to be filled; what it held has been read.
     ///
     /// # Errors
-    /// `BrokenPipe` if the reader is gone.
+    /// `BrokenPipe` if the reader is gone, `OutOfMemory`.
     pub fn room(&mut self, size: usize) -> io::Result<&mut [u8]> {
-        self.wait(self.blocks[self.turn].end)?;
-        let block = &mut self.blocks[self.turn];
-        if block.size < size {
-            block.memory = vec![0; size + ALIGN];
-            block.start = block.memory.as_ptr().align_offset(ALIGN).min(ALIGN);
-            block.size = size;
+        let enough = self.capacity.div_ceil(size.max(1)) + 1;
+        match self.blocks.get(self.turn).map(|block| block.end) {
+            Some(end) if self.is_free(end)? => {}
+            Some(end) if self.blocks.len() >= enough.clamp(2, MOST) => self.wait(end)?,
+            _ => self.blocks.insert(self.turn, Block { memory: Pages::new(size)?, end: 0 }),
         }
-        Ok(&mut block.memory[block.start..block.start + size])
+        let block = &mut self.blocks[self.turn];
+        if block.memory.len() < size {
+            block.memory = Pages::new(size)?;
+        }
+        Ok(&mut block.memory.as_mut()[..size])
     }
 
     /// Pushes the first `length` bytes of the block that [`Lender::room`] gave.
@@ -65,18 +68,17 @@ impl Lender {
     /// `BrokenPipe` if the reader is gone.
     pub fn commit(&mut self, length: usize) -> io::Result<()> {
         let block = &mut self.blocks[self.turn];
-        let mut rest = &block.memory[block.start..block.start + length];
+        let mut rest = &block.memory.as_ref()[..length];
         if length < SHORT {
-            while !rest.is_empty() {
-                let written = rustix::io::retry_on_intr(|| rustix::io::write(&self.pipe, rest))?;
-                rest = &rest[written..];
-            }
+            self.pushed += length as u64;
+            return write(&self.pipe, rest); // the block is free as before
         }
         while !rest.is_empty() {
             let piece = IoSlice::new(rest);
             // SAFETY: the memory is ours, initialised, and only read by the system.  It may still be referred to
             // after the call, by the pipe: it is neither written to (`room` waits until the reader has passed it)
-            // nor does freeing it harm, for the pipe holds references to the pages, not to our addresses.
+            // nor does freeing it harm, for `Pages` gives its pages back to the system, to which the pipe holds
+            // references, and not to an allocator that would hand them out again.
             let pushed = unsafe {
                 let raw = [IoSliceRaw::from_slice(&piece)];
                 rustix::io::retry_on_intr(|| vmsplice(&self.pipe, &raw, SpliceFlags::empty()))?
@@ -85,21 +87,19 @@ impl Lender {
         }
         self.pushed += length as u64;
         block.end = self.pushed;
-        self.turn ^= 1;
+        self.turn = (self.turn + 1) % self.blocks.len();
         Ok(())
     }
 
-    /// Waits until all bytes up to the one numbered `end` have left the pipe.
+    /// Whether all bytes up to the one numbered `end` have left the pipe.
+    fn is_free(&self, end: u64) -> io::Result<bool> {
+        Ok(end == 0 || self.pushed - rustix::io::ioctl_fionread(&self.pipe)? >= end)
+    }
+
+    /// Waits until they have.
     fn wait(&self, end: u64) -> io::Result<()> {
-        if end == 0 || self.pushed - end >= self.capacity {
-            return Ok(()); // more came behind it than the pipe holds
-        }
         let mut nap = Duration::from_micros(20);
-        loop {
-            let inside = rustix::io::ioctl_fionread(&self.pipe)?;
-            if self.pushed - inside >= end {
-                return Ok(());
-            }
+        while !self.is_free(end)? {
             let mut fds = [PollFd::new(&self.pipe, PollFlags::empty())];
             poll(&mut fds, Some(&rustix::event::Timespec::default()))?;
             if fds[0].revents().contains(PollFlags::ERR) {
@@ -108,7 +108,16 @@ impl Lender {
             std::thread::sleep(nap);
             nap = (nap * 2).min(Duration::from_millis(2));
         }
+        Ok(())
     }
+}
+
+fn write(pipe: &OwnedFd, mut rest: &[u8]) -> io::Result<()> {
+    while !rest.is_empty() {
+        let written = rustix::io::retry_on_intr(|| rustix::io::write(pipe, rest))?;
+        rest = &rest[written..];
+    }
+    Ok(())
 }
 
 impl AsFd for Lender {
@@ -119,6 +128,10 @@ impl AsFd for Lender {
 
 impl Write for Lender {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() < SHORT {
+            self.pushed += bytes.len() as u64;
+            return write(&self.pipe, bytes).map(|()| bytes.len());
+        }
         let length = bytes.len().min(1 << 20);
         self.room(length)?[..length].copy_from_slice(&bytes[..length]);
         self.commit(length).map(|()| length)
@@ -166,10 +179,9 @@ mod tests {
         let mut lender = Lender::new(writer.into()).expect("a pipe");
         lender.room(40_000).expect("room").fill(1);
         lender.commit(40_000).expect("pushed");
-        lender.room(10_000).expect("room").fill(2);
-        lender.commit(10_000).expect("pushed");
         drop(reader);
-        assert_eq!(lender.room(10).err().map(|e| e.kind()), Some(io::ErrorKind::BrokenPipe));
+        let pushed = lender.room(40_000).map(|room| room.fill(2)).and_then(|()| lender.commit(40_000));
+        assert_eq!(pushed.err().map(|e| e.kind()), Some(io::ErrorKind::BrokenPipe));
     }
 
     #[test]

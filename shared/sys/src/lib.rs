@@ -7,8 +7,10 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 mod lend;
+mod pages;
 
 pub use lend::Lender;
+use pages::Pages;
 
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 
