@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -12,6 +13,11 @@ for place in (HERE, HERE / "interop"):
         sys.path.insert(0, str(place))
 
 sys.dont_write_bytecode = True
+
+# a background job of a shell ignores these, and so would all that we start: a script cannot trap what it was born ignoring
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 
 from lib.rig import rig, session  # noqa: E402,F401  fixtures for every test
 

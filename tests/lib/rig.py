@@ -182,7 +182,7 @@ class Rig:
         stage = self.session.stage()
         client = servers.client()
         env = {
-            "PATH": ":".join([str(stage / "bin"), str(client or "/usr/bin"), "/usr/local/bin", "/usr/bin", "/bin"]),
+            "PATH": ":".join([str(stage / "bin"), str(client or "/usr/bin"), "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]),
             "HOME": str(self.dir / "home"), "TMPDIR": str(self.dir / "tmp"), "LANG": "C.UTF-8", "TZ": "UTC",
             "WALPIPE_EXEC_PATH": str(stage / "libexec/walpipe"), "RIG_DIR": str(self.dir),
         }
