@@ -160,10 +160,12 @@ def test_an_unreadable_file_fails_the_backup(rig, pg):
 
 def test_another_cluster_s_wal_is_refused(rig, pg):
     pg.backup()
-    other = rig.cluster("other").start()
-    other.sql("create table t (a int)")
-    name = other.sql("select pg_walfile_name(pg_current_wal_lsn())")
-    other.sql("select pg_switch_wal()")
+    other = rig.cluster("other", conf={"archive_command": "'false'"}).start()
+    for i in range(8):      # to a name that the repository does not have yet
+        other.sql(f"create table t{i} (a int)")
+        name = other.sql("select pg_walfile_name(pg_current_wal_lsn())")
+        other.sql("select pg_switch_wal()")
+    assert not os.path.exists(rig.settings["WALG_FILE_PREFIX"] + f"/wal_005/{name}.lz4")
     before = sorted(os.listdir(rig.settings["WALG_FILE_PREFIX"] + "/wal_005"))
     r = rig.walpipe("wal-push", other.data / "pg_wal" / name, cwd=other.data, status="fail")
     story.one_error(r)

@@ -9,6 +9,7 @@ import pytest
 
 import strict_reader
 from lib import story
+from lib.rig import wait_for
 
 
 def two_backups(rig):
@@ -111,8 +112,21 @@ def test_a_store_that_is_not_there_in_recovery_never_promotes(rig, broken):
     repo = rig.settings["WALG_FILE_PREFIX"]
     back = pg.restored("back", pg.data)
     keep = repo + ".kept"
+    # It goes away when the cluster is consistent already and could be opened: at the first segment after the backup's end.
+    rig.write("step", f"""#!/bin/sh
+first=$(printf '%s\\n' "$1" {last} | sort | head -n 1)
+case $1 in *.history) first=$1 ;; esac
+if [ "$first" = {last} ] && [ ! -e {rig.dir}/asked ]; then
+	: >{rig.dir}/asked
+	while [ ! -e {rig.dir}/broken ]; do sleep 0.05; done
+fi
+exec walpipe wal-fetch "$1" "$2"
+""", 0o755)
+    back.start(wait=False, restore_command=f"{rig.dir}/step %f %p", recovery_prefetch="off")
+    wait_for(lambda: (rig.dir / "asked").exists() or not back.running(), 60)
+    assert back.running(), back.tail()
     if broken == "unmounted":
-        rig.unmount(mount)
+        rig.unmount(mount, lazy=True)
     elif broken == "truncated":
         path = f"{repo}/wal_005/{last}.lz4"
         shutil.copy2(path, keep)
@@ -131,7 +145,8 @@ def test_a_store_that_is_not_there_in_recovery_never_promotes(rig, broken):
                 os.chmod(repo + "/wal_005", 0)
             else:
                 os.mkdir(repo, 0o700)       # root's
-    back.start(wait=False)
+    (rig.dir / "broken").touch()
+    assert "consistent recovery state reached" in back.tail(100000)
     assert back.ended(120) != 0
     story.never_opened(back)
     if broken == "unmounted":
