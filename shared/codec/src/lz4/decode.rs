@@ -114,11 +114,18 @@ impl<R: Read> Decoder<R> {
         let mut room = output.room(size).map_err(Error::Output)?;
         let mut at = 0;
         loop {
-            let word = self.word()?;
-            if word == 0 {
-                break;
-            }
-            let length = self.block(frame, word, &mut room[at..at + frame.block])?;
+            let next = self.word().and_then(|word| match word {
+                0 => Ok(None),
+                word => self.block(frame, word, &mut room[at..at + frame.block]).map(Some),
+            });
+            let length = match next {
+                Ok(Some(length)) => length,
+                Ok(None) => break,
+                Err(error) => {
+                    output.commit(at).map_err(Error::Output)?; // what came before is right as far as it goes
+                    return Err(error);
+                }
+            };
             let plain = &room[at..at + length];
             if frame.content_check {
                 check.write(plain);
