@@ -47,6 +47,12 @@ def clip(data, n=3000):
     return text if len(text) <= n else text[:n] + f"… ({len(text)} characters)"
 
 
+def required(why):
+    """Whether WALPIPE_TEST_REQUIRE forbids to skip for this reason: fixtures or tools."""
+    what = "fixtures" if str(shared()) in why else "tools" if "not built" in why else "cli"
+    return what in os.environ.get("WALPIPE_TEST_REQUIRE", "").replace(",", " ").split()
+
+
 class Case:
     def __init__(self, path):
         self.path = pathlib.Path(path)
@@ -160,6 +166,8 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         cases = [Case(f) for f in files]
         for case, (outcome, said) in zip(cases, pool.map(Case.run, cases)):
+            if outcome == "skipped" and required(said):
+                outcome, said = "failed", said + " (WALPIPE_TEST_REQUIRE)"
             counts[outcome] += 1
             if outcome != "passed":
                 print(f"{'SKIP' if outcome == 'skipped' else 'FAILED'} {case.name}: {said}\n", flush=True)
