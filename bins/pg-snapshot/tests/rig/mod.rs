@@ -6,6 +6,7 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -30,16 +31,21 @@ pub struct Ended {
 }
 
 /// The user that servers run as; `None` where that is who runs the tests.
+///
+/// Made once: while useradd is at work, tests beside it could see half of it.
 fn user() -> Option<(u32, u32)> {
+    static USER: OnceLock<Option<(u32, u32)>> = OnceLock::new();
     if uzers::get_effective_uid() != 0 {
         return None;
     }
-    let find = || uzers::get_user_by_name("walpipetest").map(|u| (u.uid(), u.primary_group_id()));
-    if find().is_none() {
-        let words = ["--system", "--no-create-home", "--home-dir", "/nonexistent", "walpipetest"];
-        let _ = Command::new("useradd").args(words).status();
-    }
-    find()
+    *USER.get_or_init(|| {
+        let find = || uzers::get_user_by_name("walpipetest").map(|u| (u.uid(), u.primary_group_id()));
+        if find().is_none() {
+            let words = ["--system", "--no-create-home", "--home-dir", "/nonexistent", "walpipetest"];
+            let _ = Command::new("useradd").args(words).status();
+        }
+        find()
+    })
 }
 
 fn command(program: &str) -> Command {
