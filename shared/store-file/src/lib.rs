@@ -9,12 +9,15 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use store::{Download, Entry, Error, Key, Meta, PutOptions, Store, Upload};
+use store::{Download, Entry, Error, Key, Meta, PutOptions, Store, Upload, Why};
 
 mod list;
 mod publish;
 mod temporary;
 mod upload;
+
+/// What to do about a root that is not there.
+const MOUNTED: &str = "Is it mounted?  A root is never made, only what is below it.";
 
 /// Called with the name of each temporary file before it is made; what it returns is dropped when the file is
 /// published or removed.
@@ -49,9 +52,9 @@ impl FileStore {
         let root = self.root.display();
         match std::fs::metadata(&self.root) {
             Ok(meta) if meta.is_dir() => Ok(()),
-            Ok(_) => Err(Error::Gone(format!("{root} is not a directory"))),
+            Ok(_) => Err(Error::Gone(Why::hinted(format!("{root} is not a directory"), MOUNTED))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(Error::Gone(format!("the root {root} does not exist")))
+                Err(Error::Gone(Why::hinted(format!("the root {root} does not exist"), MOUNTED)))
             }
             Err(error) => Err(said(format_args!("cannot look at the root {root}"), &error)),
         }
@@ -59,7 +62,9 @@ impl FileStore {
 
     /// The error for an object that a system call did not find: it, or the whole root, may be absent.
     fn absent(&self, key: &Key) -> Error {
-        self.check_root().err().unwrap_or_else(|| Error::Absent(format!("there is no {}", self.path(key).display())))
+        self.check_root()
+            .err()
+            .unwrap_or_else(|| Error::Absent(format!("there is no {}", self.path(key).display()).into()))
     }
 }
 
@@ -69,23 +74,23 @@ fn said(what: impl std::fmt::Display, error: &io::Error) -> Error {
     let text = error.to_string();
     let text = format!("{what}: {}", text.split(" (os error").next().unwrap_or(&text).to_lowercase());
     match error.kind() {
-        K::NotFound | K::NotADirectory => Error::Absent(text),
-        K::AlreadyExists => Error::Exists(text),
-        K::PermissionDenied | K::ReadOnlyFilesystem => Error::Denied(text),
-        K::InvalidFilename => Error::Invalid(text),
-        _ => Error::Broken(text),
+        K::NotFound | K::NotADirectory => Error::Absent(text.into()),
+        K::AlreadyExists => Error::Exists(text.into()),
+        K::PermissionDenied | K::ReadOnlyFilesystem => Error::Denied(text.into()),
+        K::InvalidFilename => Error::Invalid(text.into()),
+        _ => Error::Broken(text.into()),
     }
 }
 
 fn meta_of(meta: &Metadata) -> Meta {
     let time = meta.modified().ok().and_then(|t| Timestamp::try_from(t).ok()).unwrap_or(Timestamp::UNIX_EPOCH);
-    Meta { size: meta.len(), time }
+    Meta { size: meta.len(), time, content: None }
 }
 
 impl Store for FileStore {
-    fn put(&self, key: &Key, options: PutOptions) -> Result<Box<dyn Upload + '_>, Error> {
+    fn put(&self, key: &Key, options: &PutOptions) -> Result<Box<dyn Upload + '_>, Error> {
         self.check_root()?;
-        Ok(Box::new(upload::FileUpload::begin(self, key, options)?))
+        Ok(Box::new(upload::FileUpload::begin(self, key, options.create_only)?))
     }
 
     fn get(&self, key: &Key) -> Result<Download, Error> {

@@ -66,7 +66,7 @@ fn walk(
 
 /// Whether there is any object below the directory `at`: a store knows no empty folders.
 fn holds_any(at: &Path) -> Result<bool, Error> {
-    let found = || Error::Exists(String::new()); // the way out of a list at its first entry
+    let found = || Error::Exists(String::new().into()); // the way out of a list at its first entry
     match walk(at, "", "", false, &mut |_| Err(found())) {
         Ok(()) => Ok(false),
         Err(Error::Exists(_)) => Ok(true),

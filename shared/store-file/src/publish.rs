@@ -79,7 +79,7 @@ fn claim(from: &Path, to: &Path) -> Result<bool, Error> {
     match OpenOptions::new().write(true).create_new(true).open(&claim) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(Error::Busy(format!("{} is being stored by somebody else (claim file)", to.display())));
+            return Err(Error::Busy(format!("{} is being stored by somebody else (claim file)", to.display()).into()));
         }
         Err(error) => return Err(cannot(&error)),
     }

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use store::{Error, Key, PutOptions, Upload};
+use store::{Error, Key, Upload};
 
 use crate::temporary::{is_temporary, name_for};
 use crate::{FileStore, publish, said};
@@ -21,13 +21,13 @@ pub(crate) struct FileUpload {
     file: File,
     temporary: PathBuf,
     target: PathBuf,
-    options: PutOptions,
+    create_only: bool,
     published: bool,
     _told: Box<dyn Any>,
 }
 
 impl FileUpload {
-    pub(crate) fn begin(store: &FileStore, key: &Key, options: PutOptions) -> Result<Self, Error> {
+    pub(crate) fn begin(store: &FileStore, key: &Key, create_only: bool) -> Result<Self, Error> {
         let target = store.path(key);
         let cannot = |error: &io::Error| said(format_args!("cannot store {}", target.display()), error);
         let name = target.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -43,7 +43,7 @@ impl FileUpload {
         };
         let file = file.map_err(|e| cannot(&e))?;
         sweep(&temporary);
-        Ok(Self { file, temporary, target, options, published: false, _told: told })
+        Ok(Self { file, temporary, target, create_only, published: false, _told: told })
     }
 }
 
@@ -85,13 +85,13 @@ impl Upload for FileUpload {
     fn finish(mut self: Box<Self>) -> Result<Option<String>, Error> {
         let target = self.target.display();
         self.file.sync_data().map_err(|e| said(format_args!("cannot make {target} durable"), &e))?;
-        if !self.options.create_only {
+        if !self.create_only {
             publish::replace(&self.temporary, &self.target)?;
         } else if !publish::create(&self.temporary, &self.target)? {
             let same = publish::same_content(&self.temporary, &self.target);
             return match same.map_err(|e| said(format_args!("cannot compare with {target}"), &e))? {
                 true => publish::sync_directory(directory(&self.target)).map(|()| None),
-                false => Err(Error::Exists(format!("{target} exists already, with other content"))),
+                false => Err(Error::Exists(format!("{target} exists already, with other content").into())),
             };
         }
         self.published = true;

@@ -16,7 +16,7 @@ impl Key {
     pub fn new(text: &str) -> Result<Self, Error> {
         let odd = |part: &str| part.is_empty() || part == "." || part == ".." || part.contains('\0');
         if text.split('/').any(odd) {
-            return Err(Error::Invalid(format!("{text:?} is no name of an object")));
+            return Err(Error::Invalid(format!("{text:?} is no name of an object").into()));
         }
         Ok(Self(text.to_owned()))
     }

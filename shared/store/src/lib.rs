@@ -17,39 +17,92 @@ pub use key::Key;
 #[derive(Debug)]
 pub enum Error {
     /// There is no such object (66).
-    Absent(String),
+    Absent(Why),
     /// There is an object of that name already, with other content (73).
-    Exists(String),
+    Exists(Why),
     /// The grant does not suffice (77).
-    Denied(String),
-    /// The store itself is not there: no such bucket, no such root, no connection (66 or 69).
-    Gone(String),
+    Denied(Why),
+    /// The store itself is not there: no such bucket, no such root (66).
+    Gone(Why),
+    /// The store cannot be reached; trying again may help (69).
+    Unreachable(Why),
     /// The store is too busy, or took too long; trying again later may help (75).
-    Busy(String),
+    Busy(Why),
     /// The medium or the machine failed, or is full (74).
-    Broken(String),
+    Broken(Why),
     /// What was asked cannot be asked of this store (64).
-    Invalid(String),
+    Invalid(Why),
     /// What came back, or arrived, is not what it should be (65).
-    Corrupt(String),
+    Corrupt(Why),
+    /// The settings do not fit the store, or are no settings (78).
+    Config(Why),
+}
+
+/// A cause in words, and, where it is known, what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// What happened: lower case, no full stop.
+    pub text: String,
+    /// What to do about it, as a sentence.
+    pub hint: Option<String>,
+}
+
+impl Why {
+    /// A cause with what to do about it.
+    pub fn hinted(text: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { text: text.into(), hint: Some(hint.into()) }
+    }
+}
+
+impl From<String> for Why {
+    fn from(text: String) -> Self {
+        Self { text, hint: None }
+    }
+}
+
+impl From<&str> for Why {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl Error {
+    /// The cause.
+    #[must_use]
+    pub const fn why(&self) -> &Why {
+        match self {
+            Self::Absent(why) | Self::Exists(why) | Self::Denied(why) | Self::Gone(why) | Self::Unreachable(why) => why,
+            Self::Busy(why) | Self::Broken(why) | Self::Invalid(why) | Self::Corrupt(why) | Self::Config(why) => why,
+        }
+    }
 }
 
 impl Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Absent(text) | Self::Exists(text) | Self::Denied(text) | Self::Gone(text) => f.write_str(text),
-            Self::Busy(text) | Self::Broken(text) | Self::Invalid(text) | Self::Corrupt(text) => f.write_str(text),
-        }
+        f.write_str(&self.why().text)
     }
 }
 
 impl std::error::Error for Error {}
 
 /// How an object is to be put.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PutOptions {
-    /// Only if there is none of that name, or one with the very same bytes.
+    /// Only if there is none of that name, or one with the very same bytes or the very same content.
     pub create_only: bool,
+    /// What the bytes are made of, where that is known: a store that can keeps it beside the object.
+    pub content: Option<Content>,
+    /// How many bytes will come, where that is known.
+    pub size: Option<u64>,
+}
+
+/// What was compressed or encrypted into an object's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// SHA-256, 64 hex digits in small letters.
+    pub sha256: String,
+    /// Length in bytes.
+    pub size: u64,
 }
 
 /// What is known of a stored object.
@@ -59,6 +112,8 @@ pub struct Meta {
     pub size: u64,
     /// When it was last stored.
     pub time: Timestamp,
+    /// What it is made of, where the store was told and has been asked for this one object.
+    pub content: Option<Content>,
 }
 
 /// What a list shows.
@@ -100,7 +155,7 @@ pub trait Store {
     ///
     /// # Errors
     /// [`Error::Gone`] where the root is missing, and the others as they say.
-    fn put(&self, key: &Key, options: PutOptions) -> Result<Box<dyn Upload + '_>, Error>;
+    fn put(&self, key: &Key, options: &PutOptions) -> Result<Box<dyn Upload + '_>, Error>;
 
     /// Opens an object.
     ///
@@ -129,9 +184,30 @@ pub trait Store {
         each: &mut dyn FnMut(Entry) -> Result<(), Error>,
     ) -> Result<(), Error>;
 
+    /// Which of `keys` are there, in their order; what is known of content may be left out.
+    ///
+    /// # Errors
+    /// As [`Store::head`].
+    fn which(&self, keys: &[Key]) -> Result<Vec<Option<Meta>>, Error> {
+        keys.iter().map(|key| self.head(key)).collect()
+    }
+
     /// Removes an object; one that is absent is removed already.
     ///
     /// # Errors
     /// As they say.
     fn remove(&self, key: &Key) -> Result<(), Error>;
+
+    /// Removes many; tells `failed` of each that could not be removed.
+    ///
+    /// # Errors
+    /// What kept it from trying the others as well.
+    fn remove_all(&self, keys: &[Key], failed: &mut dyn FnMut(&Key, Error)) -> Result<(), Error> {
+        for key in keys {
+            if let Err(error) = self.remove(key) {
+                failed(key, error);
+            }
+        }
+        Ok(())
+    }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use store::{Download, Error, Key, Store};
 use tool::{Failure, Flow, Limit, Side, Status};
 
-use crate::{Open, failure};
+use crate::{Open, broken, failure};
 
 /// The longest object that --each reads into memory, in bytes.
 const SMALL: u64 = 64 << 20;
@@ -49,7 +49,7 @@ pub fn get(words: &Get, open: Open<'_>) -> Result<(), Failure> {
 
 fn pass(download: &mut Download, output: &mut tool::Stdout, limit: &Limit, what: &str) -> Result<u64, Failure> {
     let said = |side| match side {
-        Side::Input(error) => Failure::io(what, &error),
+        Side::Input(error) => broken(what, &error),
         Side::Output(error) => tool::cannot_write(&error),
     };
     if !limit.is_set() {
@@ -99,6 +99,6 @@ fn text(mut download: Download, what: &str) -> Result<String, Failure> {
         return Err(Failure::new(Status::Data, format!("{what}: {size} bytes are too many for --each")));
     }
     let mut bytes = Vec::new();
-    download.body.read_to_end(&mut bytes).map_err(|e| Failure::io(what, &e))?;
+    download.body.read_to_end(&mut bytes).map_err(|e| broken(what, &e))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

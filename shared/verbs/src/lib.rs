@@ -43,14 +43,24 @@ pub fn failure(what: impl std::fmt::Display, error: &Error) -> Failure {
         Error::Absent(_) | Error::Gone(_) => Status::NoInput,
         Error::Exists(_) => Status::Exists,
         Error::Denied(_) => Status::Permission,
+        Error::Unreachable(_) => Status::Unavailable,
         Error::Busy(_) => Status::Busy,
         Error::Broken(_) => Status::Io,
         Error::Invalid(_) => Status::Usage,
         Error::Corrupt(_) => Status::Data,
+        Error::Config(_) => Status::Config,
     };
     let failure = Failure::new(status, format!("{what}: {error}"));
-    match error {
-        Error::Gone(_) => failure.hint("Is it mounted?  A root is never made, only what is below it."),
-        _ => failure,
+    match &error.why().hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// What broke a stream in words: the store's own error, where it is one, else the system's.
+pub(crate) fn broken(what: impl std::fmt::Display, error: &std::io::Error) -> Failure {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(inner) => failure(what, inner),
+        None => Failure::io(what, error),
     }
 }

@@ -23,7 +23,7 @@ pub struct Ls {
     /// Name folders, with a slash at their end, and do not enter them; the delimiter is /
     #[arg(long, value_name = "/", value_parser = ["/"])]
     delimiter: Option<String>,
-    /// Print {"name","size","time"} for each
+    /// Print {"name","size","time"} for each, and for a NAME also its "content", where it was put with that
     #[arg(long)]
     json: bool,
     /// End names with NUL, not with a newline
@@ -49,15 +49,20 @@ pub fn ls(words: &Ls, open: Open<'_>) -> Result<(), Failure> {
         let mut said = Ok(());
         let listed = place.store.list(place.key.as_ref(), &words.prefix, words.delimiter.is_some(), &mut |entry| {
             said = print(entry);
-            said.as_ref().map(drop).map_err(|_| store::Error::Broken(String::new()))
+            said.as_ref().map(drop).map_err(|_| store::Error::Broken(String::new().into()))
         });
         said?;
         listed.map_err(|e| failure(&what, &e))?;
     }
-    for name in &words.names {
-        let key = place.key.as_ref().map_or_else(|| Key::new(name), |folder| folder.join(name));
-        let meta = key.and_then(|key| place.store.head(&key)).map_err(|e| failure(&what, &e))?;
-        if let Some(meta) = meta {
+    if !words.names.is_empty() {
+        let key = |name: &String| place.key.as_ref().map_or_else(|| Key::new(name), |folder| folder.join(name));
+        let keys: Vec<Key> = words.names.iter().map(key).collect::<Result<_, _>>().map_err(|e| failure(&what, &e))?;
+        let found = place.store.which(&keys).map_err(|e| failure(&what, &e))?;
+        for ((name, key), meta) in words.names.iter().zip(&keys).zip(found) {
+            let Some(mut meta) = meta else { continue };
+            if words.json && meta.content.is_none() {
+                meta = place.store.head(key).map_err(|e| failure(&what, &e))?.unwrap_or(meta);
+            }
             print(Entry::Object(name.clone(), meta))?;
         }
     }
@@ -68,7 +73,13 @@ pub fn ls(words: &Ls, open: Open<'_>) -> Result<(), Failure> {
 fn line(words: &Ls, entry: Entry) -> Option<String> {
     if words.json {
         let value = match entry {
-            Entry::Object(name, meta) => json!({ "name": name, "size": meta.size, "time": meta.time.to_string() }),
+            Entry::Object(name, meta) => {
+                let mut value = json!({ "name": name, "size": meta.size, "time": meta.time.to_string() });
+                if let Some(content) = meta.content {
+                    value["content"] = json!(format!("{}:{}", content.sha256, content.size));
+                }
+                value
+            }
             Entry::Folder(name) => json!({ "name": name }),
         };
         return Some(format!("{value}\n"));

@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use store::{PutOptions, Upload};
+use store::{Content, PutOptions, Upload};
 use tool::{Failure, Flow, Input, Limit, Source, Status};
 
-use crate::{Open, failure};
+use crate::{Open, broken, failure};
 
 /// The words of a put program.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,10 @@ pub struct Put {
     /// Store only if the input is N bytes long
     #[arg(long, value_name = "N")]
     size: Option<u64>,
+    /// What the input is made of: the SHA-256 and length of a file before it was compressed or encrypted; a store that can
+    /// keeps it with the object, and --create-only takes an object of the same content for the same
+    #[arg(long, value_name = "HEX:N", value_parser = content)]
+    content: Option<Content>,
     #[command(flatten)]
     input: Input,
 }
@@ -38,14 +42,15 @@ pub struct Put {
 pub fn put(words: &Put, open: Open<'_>) -> Result<(), Failure> {
     let url = &words.url;
     let wanted = words.sha256.as_ref().map(|hex| hex.to_ascii_lowercase());
-    if wanted.as_ref().is_some_and(|hex| hex.len() != 64 || !hex.bytes().all(|c| c.is_ascii_hexdigit())) {
+    if wanted.as_ref().is_some_and(|hex| !is_sha256(hex)) {
         return Err(Failure::new(Status::Usage, "--sha256 takes 64 hex digits"));
     }
     let (store, key) = open(url)?.object(url)?;
     let limit = Limit::on(Flow::Net)?;
     let what = format!("cannot store {url}");
     let mut input = words.input.open()?;
-    let begun = store.put(&key, PutOptions { create_only: words.create_only }).map_err(|e| failure(&what, &e));
+    let options = PutOptions { create_only: words.create_only, content: words.content.clone(), size: words.size };
+    let begun = store.put(&key, &options).map_err(|e| failure(&what, &e));
     let result = begun.and_then(|mut upload| {
         let sum = words.digest || wanted.is_some();
         let (size, digest) = fill(&mut input, upload.as_mut(), sum, &limit, &what)?;
@@ -75,10 +80,7 @@ fn fill(
     limit: &Limit,
     what: &str,
 ) -> Result<(u64, Option<String>), Failure> {
-    let no_room = |error: &std::io::Error| match error.kind() {
-        std::io::ErrorKind::BrokenPipe => Failure::new(Status::Unavailable, format!("{what}: the connection broke")),
-        _ => Failure::io(what, error),
-    };
+    let no_room = |error: &std::io::Error| broken(what, error);
     if !sum
         && !limit.is_set()
         && let Some(file) = upload.descriptor()
@@ -102,6 +104,19 @@ fn fill(
         size += read as u64;
     }
     Ok((size, sum.then(|| hex(&digest.finalize()))))
+}
+
+/// What `--content` says.
+fn content(text: &str) -> Result<Content, String> {
+    let parts = text.split_once(':').and_then(|(hex, size)| Some((hex.to_ascii_lowercase(), size.parse().ok()?)));
+    match parts {
+        Some((sha256, size)) if is_sha256(&sha256) => Ok(Content { sha256, size }),
+        _ => Err("64 hex digits, a colon and a number of bytes are wanted".to_owned()),
+    }
+}
+
+fn is_sha256(hex: &str) -> bool {
+    hex.len() == 64 && hex.bytes().all(|c| c.is_ascii_hexdigit())
 }
 
 fn hex(bytes: &[u8]) -> String {

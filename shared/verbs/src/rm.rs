@@ -38,12 +38,14 @@ pub fn rm(words: &Rm, open: Open<'_>) -> Result<(), Failure> {
     }
     let mut first = None;
     let mut failed = 0_usize;
-    for key in &keys {
-        if let Err(error) = place.store.remove(key) {
-            failed += 1;
-            first.get_or_insert(failure(format_args!("cannot remove {key}"), &error));
-        }
-    }
+    let mut note = |key: &Key, error| {
+        failed += 1;
+        first.get_or_insert(failure(format_args!("cannot remove {key}"), &error));
+    };
+    place
+        .store
+        .remove_all(&keys, &mut note)
+        .map_err(|e| failure(format_args!("cannot remove from {}", words.url), &e))?;
     match first {
         None => Ok(()),
         Some(first) if failed == 1 => Err(first),
