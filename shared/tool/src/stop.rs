@@ -14,13 +14,19 @@ use crate::Failure;
 /// How long children get to clean up after a signal was handed on.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-static STATE: Mutex<State> = Mutex::new(State { children: BTreeMap::new(), files: BTreeSet::new() });
+static STATE: Mutex<State> =
+    Mutex::new(State { children: BTreeMap::new(), files: BTreeSet::new(), partings: BTreeMap::new() });
 
 struct State {
     /// Process id → whether the signal goes to its whole group.
     children: BTreeMap<i32, bool>,
     files: BTreeSet<PathBuf>,
+    /// What else is to be done, by a number of its own.
+    partings: BTreeMap<u64, Work>,
 }
+
+/// What is done at the end.
+type Work = Box<dyn FnOnce() + Send>;
 
 fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -62,6 +68,9 @@ fn leave(signal: i32) -> ! {
     }
     for file in std::mem::take(&mut state.files) {
         let _ = std::fs::remove_file(file);
+    }
+    for work in std::mem::take(&mut state.partings).into_values() {
+        work();
     }
     std::process::exit(128 + signal)
 }
@@ -120,5 +129,26 @@ impl HalfDone {
 impl Drop for HalfDone {
     fn drop(&mut self) {
         state().files.remove(&self.0);
+    }
+}
+
+/// Something that is done if a signal ends this program; until dropped.
+#[derive(Debug)]
+pub struct Parting(u64);
+
+impl Parting {
+    /// Registers `work`, which has to be short: it keeps the program from leaving.
+    #[must_use]
+    pub fn new(work: Work) -> Self {
+        let mut state = state();
+        let number = state.partings.last_key_value().map_or(0, |(last, _)| last + 1);
+        state.partings.insert(number, work);
+        Self(number)
+    }
+}
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        state().partings.remove(&self.0);
     }
 }

@@ -1,0 +1,462 @@
+//! An object on its way into a bucket: one PUT where it is small, else parts, side by side.
+
+use std::any::Any;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use sha2::{Digest, Sha256};
+use store::{Content, Error, Key, PutOptions, Upload, Why};
+
+use crate::answer::{Completed, ErrorBody, Initiated, escape};
+use crate::client::{Call, Client, backoff, header};
+use crate::config::Conditional;
+use crate::object::{self, Object};
+use crate::parts::Sizes;
+use crate::refusal::{Cause, Fault, Intent, Refusal};
+use crate::{Abort, S3Store};
+
+/// Buffers of one stream at most, the one that is being filled among them.
+const BUFFERS: usize = 4;
+/// How much a buffer holds at first; it grows as it is filled.
+const FIRST: usize = 256 << 10;
+/// How long the end of an upload may take that is not to be completed.
+const PARTING: Duration = Duration::from_secs(10);
+
+/// An object on its way.
+pub(crate) struct S3Upload<'a> {
+    store: &'a S3Store,
+    key: Key,
+    full: String,
+    options: PutOptions,
+    /// Tells this upload's object from others'.
+    mark: String,
+    sizes: Sizes,
+    buffer: BytesMut,
+    total: u64,
+    multi: Option<Multi>,
+}
+
+/// A multipart upload.
+struct Multi {
+    id: String,
+    sender: Sender<Sent>,
+    receiver: Receiver<Sent>,
+    /// Parts begun, and those that have not been answered yet.
+    begun: u32,
+    flying: usize,
+    /// Number and etag of each part that is stored.
+    stored: Vec<(u32, String)>,
+    spare: Vec<BytesMut>,
+    /// Whether it is completed, or aborted: then there is nothing left to abort.
+    over: bool,
+    _told: Box<dyn Any>,
+}
+
+/// What came of a part.
+struct Sent {
+    number: u32,
+    result: Result<String, Fault>,
+    bytes: Bytes,
+}
+
+impl<'a> S3Upload<'a> {
+    pub(crate) fn new(store: &'a S3Store, key: &Key, options: &PutOptions) -> Result<Self, Error> {
+        let mut random = [0; 8];
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+            .map_err(|e| Error::Broken(format!("no random bytes: {e}").into()))?;
+        Ok(Self {
+            store,
+            key: key.clone(),
+            full: store.client.full(key.as_str()),
+            options: options.clone(),
+            mark: hex(&random),
+            sizes: Sizes::new(store.client.config.part_size, options.size),
+            buffer: BytesMut::with_capacity(FIRST),
+            total: 0,
+            multi: None,
+        })
+    }
+
+    fn client(&self) -> &Arc<Client> {
+        &self.store.client
+    }
+
+    fn explain(&self, fault: Fault) -> Error {
+        self.client().explain(fault, Intent::Put)
+    }
+
+    /// Sends the part that is full, and waits until there is a buffer for the next one.
+    fn next_part(&mut self) -> Result<(), Error> {
+        if self.multi.is_none() {
+            self.multi = Some(self.begin()?);
+        }
+        self.send_part()?;
+        if !self.sizes.advance() {
+            let hint = "Set WALG_S3_MAX_PART_SIZE higher, or cut the stream in pieces.";
+            return Err(Error::Invalid(Why::hinted("the stream is longer than an object can be", hint)));
+        }
+        let lanes = self.client().lanes();
+        let most = if self.sizes.grown() { 0 } else { lanes.min(BUFFERS - 1) };
+        let Some(multi) = &mut self.multi else { return Ok(()) };
+        while multi.flying > most {
+            multi.take().map_err(|fault| self.store.client.explain(fault, Intent::Put))?;
+        }
+        self.buffer = multi.spare.pop().unwrap_or_default();
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Hands the buffer to a task that stores it as the next part.
+    fn send_part(&mut self) -> Result<(), Error> {
+        let Some(multi) = &mut self.multi else { return Ok(()) };
+        multi.begun += 1;
+        multi.flying += 1;
+        let (number, id, bytes) = (multi.begun, multi.id.clone(), std::mem::take(&mut self.buffer).freeze());
+        let (client, sender, full) = (self.store.client.clone(), multi.sender.clone(), self.full.clone());
+        self.store.runtime.spawn(async move {
+            let result = put_part(&client, &full, &id, number, &bytes).await;
+            let _ = sender.send(Sent { number, result, bytes });
+        });
+        Ok(())
+    }
+
+    /// Begins a multipart upload.
+    fn begin(&self) -> Result<Multi, Error> {
+        let client = self.client();
+        let headers = object::headers(client, &self.options, None, &self.mark);
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        let query = [("uploads", String::new())];
+        let call =
+            Call { key: Some(&self.full), query: &query, headers: &headers, ..Call::new(Method::POST, Intent::Put) };
+        let (answer, encrypted) = self.store.runtime.block_on(async {
+            let response = client.call(&call).await?;
+            let encrypted = object::encrypted(client, response.headers());
+            let text = client.text(response).await;
+            let text = text.map_err(|cause| self.explain(Fault { cause, tries: 1, took: Duration::ZERO }))?;
+            let answer: Initiated = quick_xml::de::from_str(&text)
+                .map_err(|e| Error::Corrupt(format!("the server's answer is no answer: {e}").into()))?;
+            Ok::<_, Error>((answer, encrypted))
+        })?;
+        let (sender, receiver) = channel();
+        let told = (self.store.on_upload)(self.abort(&answer.upload_id));
+        let multi = Multi {
+            id: answer.upload_id,
+            sender,
+            receiver,
+            begun: 0,
+            flying: 0,
+            stored: Vec::new(),
+            spare: Vec::new(),
+            over: false,
+            _told: told,
+        };
+        if let Err(error) = encrypted {
+            (self.abort(&multi.id))();
+            return Err(error);
+        }
+        Ok(multi)
+    }
+
+    /// What aborts the upload `id`.
+    fn abort(&self, id: &str) -> Abort {
+        let (client, handle) = (self.client().clone(), self.store.handle());
+        let (full, id) = (self.full.clone(), id.to_owned());
+        Box::new(move || {
+            handle.block_on(async {
+                let aborted = crate::unfinished::abort(&client, &full, &id);
+                let _ = tokio::time::timeout(PARTING, aborted).await;
+            });
+        })
+    }
+
+    /// A PUT of all that there is, which is in the buffer.
+    fn put_at_once(&mut self) -> Result<(Option<String>, bool), Error> {
+        let bytes = std::mem::take(&mut self.buffer).freeze();
+        let content = Content { sha256: hex(&Sha256::digest(&bytes)), size: bytes.len() as u64 };
+        let client = self.client();
+        let mut headers = object::headers(client, &self.options, Some(content.clone()), &self.mark);
+        if client.config.unsigned_payload || client.config.retention.is_some() {
+            headers.push(("content-md5".to_owned(), object::md5(&bytes)));
+        }
+        let same = |there: &Object| {
+            let known = self.options.content.clone().filter(|_| !there.plain);
+            let ours = if there.plain { Some(content.clone()) } else { known };
+            match (&there.content, ours) {
+                (Some(theirs), Some(ours)) => Ok(*theirs == ours),
+                _ => self.same_bytes(there, &bytes),
+            }
+        };
+        self.create(&same, &headers, Method::PUT, &[], &bytes)
+    }
+
+    /// Whether the object that is there has these bytes; it is read for that.
+    fn same_bytes(&self, there: &Object, bytes: &Bytes) -> Result<bool, Error> {
+        use store::Store;
+        if there.size != bytes.len() as u64 {
+            return Ok(false);
+        }
+        let mut body = self.store.get(&self.key)?.body;
+        let mut theirs = Vec::with_capacity(bytes.len());
+        io::copy(&mut body, &mut theirs).map_err(|e| Error::Broken(format!("cannot compare: {e}").into()))?;
+        Ok(theirs == **bytes)
+    }
+
+    /// The completion of the multipart upload.
+    fn complete(&mut self) -> Result<Option<String>, Error> {
+        self.send_part()?;
+        let Some(multi) = &mut self.multi else { return Ok(None) };
+        while multi.flying > 0 {
+            multi.take().map_err(|fault| self.store.client.explain(fault, Intent::Put))?;
+        }
+        multi.stored.sort_unstable();
+        let parts = multi.stored.iter().map(|(number, etag)| {
+            format!("<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag></Part>", escape(etag))
+        });
+        let document = format!(
+            "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{}</CompleteMultipartUpload>",
+            parts.collect::<String>()
+        );
+        let query = [("uploadId", multi.id.clone())];
+        let expected = whole_etag(&multi.stored);
+        let total = self.total;
+        let content = self.options.content.clone();
+        let same = |there: &Object| {
+            let by_content = there.content.as_ref().filter(|_| !there.plain).zip(content.as_ref());
+            let by_etag = || there.size == total && there.etag.is_some() && there.etag == expected;
+            Ok(by_content.map_or_else(by_etag, |(theirs, ours)| theirs == ours))
+        };
+        let headers = object::customer(self.client());
+        let headers: Vec<_> = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let result = self.create(&same, &headers, Method::POST, &query, &Bytes::from(document));
+        let ours = matches!(&result, Ok((_, true)));
+        if let Some(multi) = self.multi.as_mut().filter(|_| ours) {
+            multi.over = true;
+        }
+        result.map(|(etag, _)| etag)
+    }
+
+    /// Makes the object, if need be only where there is none: by the server's own promise, or, where that is not known,
+    /// by looking, writing and looking again. The etag, and whether it was this upload that made it.
+    fn create(
+        &self,
+        same: &dyn Fn(&Object) -> Result<bool, Error>,
+        headers: &[(String, String)],
+        method: Method,
+        query: &[(&str, String)],
+        body: &Bytes,
+    ) -> Result<(Option<String>, bool), Error> {
+        let client = self.client();
+        let multipart = method == Method::POST;
+        let taken = |there: &Object| match same(there) {
+            Ok(true) => Ok((there.etag.clone().map(|etag| bare(&etag)), false)),
+            Ok(false) => Err(Error::Exists("it exists already, with other content".into())),
+            Err(error) => Err(error),
+        };
+        let look = || self.store.runtime.block_on(object::head(client, &self.key));
+        let promised = match client.config.conditional {
+            Conditional::Complete => true,
+            Conditional::Put => !multipart,
+            Conditional::Unknown | Conditional::No => false,
+        };
+        let mut conditional = self.options.create_only && client.config.conditional != Conditional::No;
+        if self.options.create_only
+            && !promised
+            && let Some(there) = look()?
+        {
+            return taken(&there);
+        }
+        let answer = loop {
+            let mut headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+            if conditional {
+                headers.push(("if-none-match", "*".to_owned()));
+            }
+            let call = Call {
+                key: Some(&self.full),
+                query,
+                headers: &headers,
+                body: body.clone(),
+                patience: if multipart { 5 } else { 1 },
+                ..Call::new(method.clone(), Intent::Put)
+            };
+            match self.store.runtime.block_on(self.make(&call)) {
+                Ok(answer) => break answer,
+                // our own answer may have been lost, and the object not
+                Err(fault) if fault.is_status(412) && conditional => match look()? {
+                    Some(there) if there.mark.as_deref() == Some(&self.mark) => {
+                        break (there.etag.map(|e| bare(&e)), None);
+                    }
+                    Some(there) => return taken(&there),
+                    None => return Err(Error::Busy("the object that was in the way is gone again".into())),
+                },
+                Err(fault) if fault.is_status(501) && conditional => conditional = false,
+                Err(fault) if multipart && fault.refusal().is_some_and(|refusal| refusal.code == "NoSuchUpload") => {
+                    match look()? {
+                        Some(there) if there.mark.as_deref() == Some(&self.mark) => {
+                            break (there.etag.map(|e| bare(&e)), None);
+                        }
+                        _ => return Err(self.explain(fault)),
+                    }
+                }
+                Err(fault) => return Err(self.explain(fault)),
+            }
+        };
+        let (etag, answered) = answer;
+        if let Some(answered) = answered.filter(|_| !multipart) {
+            self.keep_only_encrypted(&answered)?;
+        }
+        if self.options.create_only && !promised {
+            match look()? {
+                Some(there) if there.mark.as_deref().is_none_or(|mark| mark == self.mark) => {}
+                Some(there) if same(&there)? => {}
+                Some(_) => {
+                    return Err(Error::Exists("somebody else stored other content there at the same time".into()));
+                }
+                None => return Err(Error::Busy("it was stored, and is gone again".into())),
+            }
+        }
+        Ok((etag, true))
+    }
+
+    /// Sends what makes the object; its etag and the headers of the answer. An answer may begin as a success and be none.
+    async fn make(&self, call: &Call<'_>) -> Result<(Option<String>, Option<HeaderMap>), Fault> {
+        let client = self.client();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let response = client.send(call).await?;
+            let headers = response.headers().clone();
+            let etag = header(&headers, "etag").map(|etag| bare(&etag));
+            let status = response.status();
+            let cause = match client.text(response).await {
+                Ok(_) if call.method == Method::PUT => return Ok((etag, Some(headers))),
+                Ok(text) if text.contains("<Error") => Cause::Refused(Box::new(Refusal::new(
+                    status,
+                    quick_xml::de::from_str::<ErrorBody>(&text).unwrap_or_default(),
+                ))),
+                Ok(text) => match quick_xml::de::from_str::<Completed>(&text) {
+                    Ok(done) => return Ok((done.etag.map(|etag| bare(&etag)).or(etag), Some(headers))),
+                    Err(_) => Cause::Network("the answer to the completion was cut short".to_owned()),
+                },
+                Err(cause) => cause,
+            };
+            let passes = match &cause {
+                Cause::Refused(refusal) => refusal.may_pass(),
+                other => other.may_pass(),
+            };
+            if !passes || tries > client.config.retries {
+                return Err(Fault { cause, tries, took: Duration::ZERO });
+            }
+            tokio::time::sleep(backoff(tries)).await;
+        }
+    }
+
+    /// An object that is not encrypted as asked does not stay.
+    fn keep_only_encrypted(&self, answered: &HeaderMap) -> Result<(), Error> {
+        let client = self.client();
+        object::encrypted(client, answered).inspect_err(|_| {
+            let _ = self.store.runtime.block_on(crate::remove::one(client, &self.key));
+        })
+    }
+}
+
+/// Stores one part; its etag.
+async fn put_part(client: &Client, full: &str, id: &str, number: u32, bytes: &Bytes) -> Result<String, Fault> {
+    let query = [("partNumber", number.to_string()), ("uploadId", id.to_owned())];
+    let mut headers = object::customer(client);
+    if client.config.unsigned_payload {
+        headers.push(("content-md5", object::md5(bytes)));
+    }
+    let call = Call {
+        key: Some(full),
+        query: &query,
+        headers: &headers,
+        body: bytes.clone(),
+        ..Call::new(Method::PUT, Intent::Put)
+    };
+    let response = client.send(&call).await?;
+    header(response.headers(), "etag").ok_or_else(|| {
+        let cause = Cause::Said(Error::Corrupt("the server gave a part no etag".into()));
+        Fault { cause, tries: 1, took: Duration::ZERO }
+    })
+}
+
+impl Multi {
+    /// Waits for one part to be answered.
+    fn take(&mut self) -> Result<(), Fault> {
+        let gone =
+            || Fault { cause: Cause::Said(Error::Broken("a thread is gone".into())), tries: 1, took: Duration::ZERO };
+        let sent = self.receiver.recv().map_err(|_| gone())?;
+        self.flying -= 1;
+        self.stored.push((sent.number, sent.result?));
+        if let Ok(buffer) = sent.bytes.try_into_mut() {
+            self.spare.push(buffer);
+        }
+        Ok(())
+    }
+}
+
+impl Write for S3Upload<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let filled = self.buffer.len() as u64;
+        let room = self.sizes.current().saturating_sub(filled);
+        if room == 0 {
+            self.next_part().map_err(io::Error::other)?;
+            return self.write(bytes);
+        }
+        let take = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+        if self.multi.is_some() && self.buffer.capacity() == 0 {
+            self.buffer.reserve(usize::try_from(self.sizes.current()).unwrap_or(take));
+        }
+        self.buffer.extend_from_slice(&bytes[..take]);
+        self.total += take as u64;
+        Ok(take)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Upload for S3Upload<'_> {
+    fn finish(mut self: Box<Self>) -> Result<Option<String>, Error> {
+        if self.multi.is_some() { self.complete() } else { self.put_at_once().map(|(etag, _)| etag) }
+    }
+}
+
+impl Drop for S3Upload<'_> {
+    fn drop(&mut self) {
+        if let Some(multi) = self.multi.take().filter(|multi| !multi.over) {
+            (self.abort(&multi.id))();
+        }
+    }
+}
+
+/// The etag that an object of these parts has, where parts' etags are their MD5: as AWS makes it.
+fn whole_etag(parts: &[(u32, String)]) -> Option<String> {
+    let mut digests = Vec::with_capacity(parts.len() * 16);
+    for (_, etag) in parts {
+        let etag = etag.trim_matches('"');
+        if etag.len() != 32 {
+            return None;
+        }
+        for at in (0..32).step_by(2) {
+            digests.push(u8::from_str_radix(etag.get(at..at + 2)?, 16).ok()?);
+        }
+    }
+    let whole = hex(&md5::Md5::digest(&digests));
+    Some(format!("\"{whole}-{}\"", parts.len()))
+}
+
+/// An etag without its quotes.
+fn bare(etag: &str) -> String {
+    etag.trim_matches('"').to_owned()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
