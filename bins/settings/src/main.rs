@@ -16,7 +16,8 @@ struct Words {
     /// Print that of the NAMEs which WORD most resembles, if it is near enough to be a slip of the pen
     #[arg(long, value_name = "WORD", conflicts_with = "all")]
     near: Option<String>,
-    /// A setting (WALG_…), or what follows from several: repository, scheme, method, extension, direct, jobs, restore_jobs
+    /// A setting (WALG_…), or what follows from several: repository, scheme, method, extension, direct, jobs,
+    /// share (of uploads in flight), restore_jobs
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }

@@ -34,6 +34,8 @@ const fn n(name: &'static str, default: &'static str, about: &'static str) -> Na
 const SETTINGS: &[Name] = &[
     n("WALG_FILE_PREFIX", "", "the repository, a directory"),
     n("WALE_FILE_PREFIX", "", "the same, by its older name"),
+    n("WALG_S3_PREFIX", "", "the repository, s3://bucket/path; it counts before a directory"),
+    n("WALE_S3_PREFIX", "", "the same, by its older name"),
     n("WALG_STORAGE_PREFIX", "", "a folder below the repository's prefix"),
     n("WALG_COMPRESSION_METHOD", "lz4", "how objects are compressed: lz4, none"),
     n("WALG_TAR_SIZE_THRESHOLD", "1073741823", "bytes of files after which a part is closed"),
@@ -60,6 +62,27 @@ const SETTINGS: &[Name] = &[
     ),
     n("WALG_STOP_BACKUP_TIMEOUT", "", "how long the stop of a backup may take, as 30s or 10m (unset or 0: for ever)"),
     n("WALG_DELTA_MAX_STEPS", "0", "deltas in a chain (no deltas yet: full backups, and a note)"),
+    n("AWS_ENDPOINT", "", "the S3 server, as https://host:port (unset: AWS)"),
+    n("AWS_REGION", "", "the bucket's region (unset: it is found out)"),
+    n("AWS_S3_FORCE_PATH_STYLE", "false", "the bucket in the path of a URL, not in the host's name"),
+    n("AWS_ACCESS_KEY_ID", "", "the key that requests to S3 are signed with"),
+    n("AWS_PROFILE", "", "the profile of ~/.aws/config and ~/.aws/credentials to use"),
+    n("WALG_S3_CA_CERT_FILE", "", "certificate authorities to trust instead of the system's"),
+    n("WALG_S3_STORAGE_CLASS", "STANDARD", "the storage class of objects"),
+    n("WALG_S3_SSE", "", "encryption by the server: AES256 or aws:kms"),
+    n("WALG_S3_SSE_KMS_ID", "", "the key of aws:kms"),
+    n("WALG_S3_MAX_PART_SIZE", "20971520", "bytes of a part of a multipart upload"),
+    n("S3_MAX_RETRIES", "15", "how often a request to S3 is tried again"),
+    n("S3_RANGE_MAX_RETRIES", "10", "how often a download is taken up again without a byte in between"),
+    n("S3_RETENTION_PERIOD", "", "seconds for which objects are locked"),
+    n("S3_RETENTION_MODE", "", "how they are locked: GOVERNANCE (the default) or COMPLIANCE"),
+    n("S3_USE_LIST_OBJECTS_V1", "false", "list in the way of the first version"),
+    n("WALPIPE_S3_TIMEOUT", "60", "seconds without progress after which a request to S3 is given up"),
+    n("WALPIPE_S3_TAGS", "", "tags of objects, as k=v&k2=v2, encoded as in a URL"),
+    n("WALPIPE_S3_METADATA", "", "metadata of objects, as name=value,name=value"),
+    n("WALPIPE_S3_REQUESTER_PAYS", "false", "the requester pays for requests to S3"),
+    n("WALPIPE_S3_UNSIGNED_PAYLOAD", "false", "over TLS payloads are sent with Content-MD5 and are not signed"),
+    n("WALPIPE_S3_CREATE_ONLY", "unknown", "what the server does with If-None-Match: unknown, no, put or complete"),
     n("WALG_CONFIG_PATH", "", "the configuration file"),
     n("WALPIPE_ARCHIVE_TIMEOUT", "300", "seconds to wait for WAL to reach the repository"),
     n("WALPIPE_CORRUPT_PAGES", "warn", "what a corrupt page does to a backup: warn or fail"),
@@ -75,8 +98,12 @@ const NUMBERS: &[&str] = &[
     "WALG_DISK_RATE_LIMIT",
     "WALG_NETWORK_RATE_LIMIT",
     "WALG_PG_WAL_SIZE",
+    "WALG_S3_MAX_PART_SIZE",
+    "S3_RETENTION_PERIOD",
+    "WALPIPE_S3_TIMEOUT",
 ];
-const NUMBERS_OR_ZERO: &[&str] = &["WALG_DELTA_MAX_STEPS", "WALPIPE_ARCHIVE_TIMEOUT"];
+const NUMBERS_OR_ZERO: &[&str] =
+    &["S3_MAX_RETRIES", "S3_RANGE_MAX_RETRIES", "WALG_DELTA_MAX_STEPS", "WALPIPE_ARCHIVE_TIMEOUT"];
 
 /// Settings that are true or false.
 const FLAGS: &[&str] = &[
@@ -85,14 +112,24 @@ const FLAGS: &[&str] = &[
     "WALG_WITHOUT_FILES_METADATA",
     "WALG_PREVENT_WAL_OVERWRITE",
     "WALG_TAR_DISABLE_FSYNC",
+    "AWS_S3_FORCE_PATH_STYLE",
+    "S3_USE_LIST_OBJECTS_V1",
+    "WALPIPE_S3_REQUESTER_PAYS",
+    "WALPIPE_S3_UNSIGNED_PAYLOAD",
 ];
 
 /// Settings that are one of some words.
-const CHOICES: &[(&str, &[&str])] =
-    &[("WALPIPE_CORRUPT_PAGES", &["warn", "fail"]), ("WALPIPE_PROGRESS", &["auto", "bar", "lines", "none"])];
+const CHOICES: &[(&str, &[&str])] = &[
+    ("WALPIPE_CORRUPT_PAGES", &["warn", "fail"]),
+    ("WALPIPE_PROGRESS", &["auto", "bar", "lines", "none"]),
+    ("WALPIPE_S3_CREATE_ONLY", &["unknown", "no", "put", "complete"]),
+    ("WALG_S3_SSE", &["AES256", "aws:kms"]),
+    ("S3_RETENTION_MODE", &["GOVERNANCE", "COMPLIANCE"]),
+];
 
 /// What the value of `name` would have to be; `None` if it is that.
 pub(super) fn misfit(name: &str, value: &str) -> Option<String> {
+    let name = plain(name);
     let number = value.trim().parse::<u64>();
     let choices = CHOICES.iter().find(|(choice, _)| *choice == name).map(|(_, words)| *words);
     if NUMBERS.contains(&name) && !number.as_ref().is_ok_and(|n| *n > 0) {
@@ -130,6 +167,7 @@ const INTERNAL: &[&str] = &[
     "WALPIPE_SNAPSHOT",
     "WALPIPE_THREADS",
     "WALPIPE_TURBO",
+    "WALPIPE_UPLOAD_SHARE",
 ];
 
 /// libpq's, for the session of a backup.
@@ -153,7 +191,53 @@ const LIBPQ: &[&str] = &[
     "PGUSER",
 ];
 
-const SECRETS: &[&str] = &["PGPASSWORD"];
+/// AWS's own, where keys for S3 are looked for; none of these is a secret.
+const AWS: &[&str] = &[
+    "AWS_ACCESS_KEY",
+    "AWS_CA_BUNDLE",
+    "AWS_CONFIG_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_DEFAULT_REGION",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_METADATA_SERVICE_TIMEOUT",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_STS_REGIONAL_ENDPOINTS",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+];
+
+const SECRETS: &[&str] = &[
+    "PGPASSWORD",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SECRET_KEY",
+    "AWS_SECURITY_TOKEN",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "WALG_S3_SSE_C",
+];
+
+/// WAL-G's settings of S3 that depend on nothing here: downloads always go on where they broke off, pauses are ours.
+const S3_IDLE: &[&str] = &[
+    "S3_DISABLE_100_CONTINUE",
+    "S3_ENABLE_VERSIONING",
+    "S3_LOG_LEVEL",
+    "S3_MAX_THROTTLING_RETRY_DELAY",
+    "S3_MIN_THROTTLING_RETRY_DELAY",
+    "S3_RANGE_BATCH_ENABLED",
+    "S3_SKIP_VALIDATION",
+];
+
+/// WAL-G's settings of S3 that would change where or how objects are stored.
+const S3_REFUSED: &[&str] =
+    &["S3_ENDPOINT_PORT", "S3_ENDPOINT_SOURCE", "S3_REQUEST_ADDITIONAL_HEADERS", "S3_USE_YC_SESSION_TOKEN"];
 
 /// Protection that is not there yet: never plaintext where somebody asked for a cipher.
 const CIPHERS: &[&str] = &[
@@ -177,7 +261,6 @@ const PLACES: &[&str] = &[
     "WALE_AZ_PREFIX",
     "WALE_GS_PREFIX",
     "WALE_OSS_PREFIX",
-    "WALE_S3_PREFIX",
     "WALE_SSH_PREFIX",
     "WALE_SWIFT_PREFIX",
     "WALG_AZ_PREFIX",
@@ -194,7 +277,7 @@ const CONTENTS: &[&str] = &["WALG_UPLOAD_WAL_METADATA", "WALG_ZSTD_LEVEL", "WALG
 
 /// Prefixes of names of one store each.
 const PLACE_PREFIXES: &[&str] =
-    &["WALG_AZURE_", "WALG_AZ_", "WALG_ENVELOPE_", "WALG_GS_", "WALG_OSS_", "WALG_S3_", "WALG_SSH_", "WALG_SWIFT_"];
+    &["WALG_AZURE_", "WALG_AZ_", "WALG_ENVELOPE_", "WALG_GS_", "WALG_OSS_", "WALG_SSH_", "WALG_SWIFT_"];
 
 /// What wal-g has and nothing here depends on: speed, logs, metrics.
 const IDLE: &[&str] = &[
@@ -245,20 +328,33 @@ const IDLE_PREFIXES: &[&str] = &[
     "WALG_STREAM_",
 ];
 
+/// The name by which a setting of S3 stands in these lists: it may be given as `WALG_S3_X`, `WALE_S3_X` and `S3_X`.
+fn plain(name: &str) -> &str {
+    let s3 = |name: &&str| name.starts_with("S3_");
+    let bare = ["WALG_", "WALE_"].iter().find_map(|prefix| name.strip_prefix(prefix)).filter(s3).unwrap_or(name);
+    let listed = |wanted: &str| SETTINGS.iter().map(|s| s.name).chain(SECRETS.iter().copied()).find(|n| *n == wanted);
+    if bare == "S3_PREFIX" || !bare.starts_with("S3_") {
+        return name;
+    }
+    listed(&format!("WALG_{bare}")).or_else(|| listed(bare)).unwrap_or(bare)
+}
+
 /// What becomes of `name`.
 #[must_use]
 pub fn kind_of(name: &str) -> Kind {
+    let name = plain(name);
     if SETTINGS.iter().any(|s| s.name == name)
         || INTERNAL.contains(&name)
         || LIBPQ.contains(&name)
+        || AWS.contains(&name)
         || name.starts_with("WALPIPE_TEST_")
     {
         Kind::Known
     } else if SECRETS.contains(&name) {
         Kind::Secret
-    } else if [CIPHERS, PLACES, CONTENTS].iter().any(|list| list.contains(&name)) {
+    } else if [CIPHERS, PLACES, CONTENTS, S3_REFUSED].iter().any(|list| list.contains(&name)) {
         Kind::Refused
-    } else if IDLE.contains(&name) || IDLE_PREFIXES.iter().any(|p| name.starts_with(p)) {
+    } else if IDLE.contains(&name) || S3_IDLE.contains(&name) || IDLE_PREFIXES.iter().any(|p| name.starts_with(p)) {
         Kind::Idle
     } else if PLACE_PREFIXES.iter().any(|p| name.starts_with(p)) {
         Kind::Refused
@@ -289,6 +385,8 @@ pub(super) fn why_refused(name: &str) -> String {
         "It asks for encryption, which this version does not have yet; nothing is stored or read as plaintext instead."
     } else if CONTENTS.contains(&name) {
         "It would change what is stored, which this version cannot do yet."
+    } else if S3_REFUSED.contains(&plain(name)) {
+        "It would change which server is asked, or how; AWS_ENDPOINT and the usual credentials name both."
     } else {
         "It names a store that this version cannot reach yet."
     };
@@ -309,7 +407,7 @@ pub fn all() -> &'static [Name] {
 /// The known name that `name` most resembles, if one is near enough to be a slip of the pen.
 #[must_use]
 pub fn nearest(name: &str) -> Option<&'static str> {
-    let lists = [CIPHERS, PLACES, CONTENTS, IDLE];
+    let lists = [CIPHERS, PLACES, CONTENTS, IDLE, AWS, SECRETS];
     nearest_of(name, SETTINGS.iter().map(|s| s.name).chain(lists.into_iter().flatten().copied()))
 }
 
@@ -349,7 +447,19 @@ mod tests {
         assert_eq!(kind_of("WALG_LIBSODIUM_KEY"), Kind::Refused);
         assert_eq!(kind_of("WALG_STATSD_ADDRESS"), Kind::Idle);
         assert_eq!(kind_of("WALG_MYSQL_DATASOURCE_NAME"), Kind::Idle);
-        assert_eq!(kind_of("WALG_S3_SSE"), Kind::Refused);
+        assert_eq!(kind_of("WALG_SWIFT_PREFIX"), Kind::Refused);
         assert_eq!(kind_of("WALG_NO_SUCH"), Kind::Unknown);
+    }
+
+    #[test]
+    fn a_setting_of_s3_has_three_names() {
+        for prefix in ["WALG_S3_", "WALE_S3_", "S3_"] {
+            let kind = |name: &str| kind_of(&format!("{prefix}{name}"));
+            assert_eq!((kind("SSE"), kind("MAX_RETRIES")), (Kind::Known, Kind::Known));
+            assert_eq!((kind("SSE_C"), kind("LOG_LEVEL")), (Kind::Secret, Kind::Idle));
+            assert_eq!(kind("ENDPOINT_SOURCE"), Kind::Refused);
+        }
+        assert_eq!(kind_of("WALG_S3_SSEE"), Kind::Unknown);
+        assert!(misfit("S3_MAX_PART_SIZE", "x").is_some());
     }
 }
