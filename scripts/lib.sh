@@ -114,6 +114,22 @@ TO_SERVER='WALG_CONFIG_PATH WALG_FILE_PREFIX WALE_FILE_PREFIX WALG_STORAGE_PREFI
 	AWS_ENDPOINT AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_REGION AWS_DEFAULT_REGION AWS_S3_FORCE_PATH_STYLE
 	WALG_S3_CA_CERT_FILE AWS_CA_BUNDLE AWS_PROFILE AWS_CONFIG_FILE AWS_SHARED_CREDENTIALS_FILE'
 
+promise_of() {	# promise_of LINES: what the identity says that a create-only put is worth in this store, in $promise
+	case $1 in
+	*'"create_only":"complete"'*) promise=complete ;;
+	*'"create_only":"put"'*) promise=put ;;
+	*'"create_only":"no"'*) promise=no ;;
+	*) promise='' ;;
+	esac
+}
+
+use_promise() {	# use_promise PROMISE: the store's programs need not find out
+	[ -z "$1" ] || [ -n "${WALPIPE_S3_CREATE_ONLY-}" ] || {
+		WALPIPE_S3_CREATE_ONLY=$1
+		export WALPIPE_S3_CREATE_ONLY
+	}
+}
+
 root_there() {	# a repository that is a directory is there
 	[ "$scheme" != file ] || [ -d "$REPO" ] || {
 		say "the repository $REPO does not exist"

@@ -91,6 +91,7 @@ pub fn run(words: &Words) -> Result<(), Failure> {
             "segment_size": Some(known.segment_size).filter(|&size| size != 0),
             "server_version_num": Some(known.server_version_num).filter(|&version| version != 0),
             "since": known.since.map(repo::time::to_text),
+            "create_only": known.create_only,
             "source": source,
             "name": name,
         });
@@ -109,7 +110,13 @@ fn find(repository: &Repository) -> Result<Option<Found>, Failure> {
     let newest = loaded.backups.iter().rev().find_map(|b| Some((b, b.system_identifier()?)));
     if let Some((backup, system_identifier)) = newest {
         let server_version_num = backup.metadata().pg_version;
-        let known = Known { system_identifier, segment_size: 0, server_version_num, since: backup.start_time() };
+        let known = Known {
+            system_identifier,
+            segment_size: 0,
+            server_version_num,
+            since: backup.start_time(),
+            create_only: None,
+        };
         return Ok(Some(Found {
             identity: Identity { clusters: vec![known] },
             source: Source::Sentinel(backup.name.to_string()),
@@ -143,6 +150,7 @@ fn segment(repository: &Repository) -> Result<Option<Found>, Failure> {
         segment_size: header.segment_size.bytes(),
         server_version_num: header.major.version_num(),
         since: None,
+        create_only: None,
     };
     Ok(Some(Found { identity: Identity { clusters: vec![known] }, source: Source::Segment(object) }))
 }
@@ -188,6 +196,7 @@ fn add(repository: &Repository, control: &ControlFile) -> Result<Found, Failure>
         segment_size: control.segment_size.bytes(),
         server_version_num: control.major.map_or(0, pg::Major::version_num),
         since: Some(Timestamp::now()),
+        create_only: repository.probe()?,
     };
     let identity = Identity { clusters: vec![known] };
     let text = repo::to_text(&identity);

@@ -179,6 +179,26 @@ impl Repository {
         written.map_err(|e| Failure::io(format_args!("cannot hand over {key}"), &e))
     }
 
+    /// What a create-only put is worth here: `complete`, `put` or `no`; `None` where the store's programs do not say.
+    ///
+    /// The scratch object for it has a name that no reader takes for anything.
+    pub fn probe(&self) -> Result<Option<String>, Failure> {
+        #[derive(Deserialize)]
+        struct Found {
+            create_only: String,
+        }
+        let scratch = format!("walpipe/FFFFFFFFFFFFFFFFFFFFFFFF.probe-{}", std::process::id());
+        let mut command = self.command("put", &scratch);
+        command.arg("--probe");
+        let mut child = Running::start(command)?;
+        let found: Option<Found> = child.next()?;
+        match child.wait() {
+            Ok(()) => Ok(found.map(|found| found.create_only)),
+            Err(failure) if failure.status().code() == Status::Usage.code() => Ok(None), // it knows no such word
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// A program of this store on a key; its output is a pipe, its input nothing.
     fn command(&self, verb: &str, key: &str) -> Command {
         let mut command = Command::new(self.program(verb));

@@ -47,7 +47,7 @@ impl Root {
             below => Some(Key::new(below).map_err(|e| verbs::failure(format_args!("cannot use {url}"), &e))?),
         };
         let store = FileStore::new(&root).on_temporary(Box::new(|path| Box::new(tool::stop::HalfDone::new(path))));
-        Ok(Place { store: Box::new(store), key })
+        Ok(Place { store: Box::new(store), key, secrets: (&[], "") })
     }
 }
 

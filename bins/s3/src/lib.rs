@@ -22,7 +22,7 @@ struct Spot {
 /// 64 for what is no such URL; 78 for settings that do not fit.
 pub fn open(url: &str) -> Result<Place, Failure> {
     let spot = spot(url)?;
-    Ok(Place { store: Box::new(spot.store), key: spot.key })
+    Ok(Place { store: Box::new(spot.store), key: spot.key, secrets: (store_s3::SECRETS, "s3") })
 }
 
 fn spot(url: &str) -> Result<Spot, Failure> {
@@ -75,8 +75,7 @@ pub fn unfinished(url: &str) -> Result<(), Failure> {
     let what = format!("cannot list the unfinished uploads of {url}");
     let mut output = std::io::BufWriter::new(tool::text_stdout()?);
     for upload in gather(&spot, &what)? {
-        let line = json!({ "name": upload.key, "upload_id": upload.id, "initiated": upload.begun.to_string() });
-        output.write_all(format!("{line}\n").as_bytes()).map_err(|e| tool::cannot_write(&e))?;
+        output.write_all(line(&spot, &upload).as_bytes()).map_err(|e| tool::cannot_write(&e))?;
     }
     output.flush().map_err(|e| tool::cannot_write(&e))
 }
@@ -95,10 +94,17 @@ pub fn abort(url: &str, age: Age) -> Result<(), Failure> {
             continue;
         }
         spot.store.abort(&upload).map_err(|e| verbs::failure(&what, &e))?;
-        let line = json!({ "name": upload.key, "upload_id": upload.id, "initiated": upload.begun.to_string() });
-        output.write_all(format!("{line}\n").as_bytes()).map_err(|e| tool::cannot_write(&e))?;
+        output.write_all(line(&spot, &upload).as_bytes()).map_err(|e| tool::cannot_write(&e))?;
     }
     Ok(())
+}
+
+/// An upload as it is printed: its name relative to the URL.
+fn line(spot: &Spot, upload: &Unfinished) -> String {
+    let folder = spot.key.as_ref().map_or_else(String::new, |key| format!("{key}/"));
+    let name = upload.key.strip_prefix(&folder).unwrap_or(&upload.key);
+    let line = json!({ "name": name, "upload_id": upload.id, "initiated": upload.begun.to_string() });
+    format!("{line}\n")
 }
 
 fn gather(spot: &Spot, what: &str) -> Result<Vec<Unfinished>, Failure> {

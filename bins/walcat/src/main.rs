@@ -36,6 +36,9 @@ struct Words {
     /// Write nothing; compare with this file: 0 if equal, 73 if not
     #[arg(long, value_name = "FILE", conflicts_with = "output")]
     compare: Option<PathBuf>,
+    /// Write nothing but its SHA-256 and length, as HEX:N
+    #[arg(long, conflicts_with_all = ["output", "compare"])]
+    digest: bool,
     /// Read this file instead of standard input
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,

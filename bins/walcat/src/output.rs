@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use sha2::{Digest, Sha256};
 use tool::{Failure, Side, Source};
 
 use crate::Words;
@@ -16,6 +17,8 @@ pub enum Output {
     File(NewFile),
     /// Another file that they should be equal to.
     Compare(Comparison),
+    /// Their SHA-256 and number, which standard output gets at the end.
+    Digest(Sha256, u64),
 }
 
 impl Output {
@@ -23,6 +26,7 @@ impl Output {
     pub fn open(words: &Words) -> Result<Output, Failure> {
         Ok(match (&words.output, &words.compare) {
             (Some(path), _) => Output::File(NewFile::create(path, words.sync)?),
+            _ if words.digest => Output::Digest(Sha256::new(), 0),
             (_, Some(path)) => Output::Compare(Comparison::open(path)?),
             _ => {
                 let stdout = tool::stdout()?;
@@ -64,12 +68,17 @@ impl Output {
             Output::Stdout(mut stdout) => stdout.flush().map_err(|e| tool::cannot_write(&e)),
             Output::File(file) => file.publish(),
             Output::Compare(comparison) => comparison.answer(),
+            Output::Digest(sum, size) => {
+                let hex: String = sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+                let line = format!("{hex}:{size}\n");
+                tool::text_stdout()?.write_all(line.as_bytes()).map_err(|e| tool::cannot_write(&e))
+            }
         }
     }
 
     fn failure(&self, error: &io::Error) -> Failure {
         match self {
-            Output::Stdout(_) => tool::cannot_write(error),
+            Output::Stdout(_) | Output::Digest(..) => tool::cannot_write(error),
             Output::File(file) => file.failure(error),
             Output::Compare(comparison) => comparison.failure(error),
         }
@@ -82,6 +91,11 @@ impl Write for Output {
             Output::Stdout(stdout) => stdout.write(bytes),
             Output::File(file) => file.write(bytes),
             Output::Compare(comparison) => comparison.write(bytes),
+            Output::Digest(sum, size) => {
+                sum.update(bytes);
+                *size += bytes.len() as u64;
+                Ok(bytes.len())
+            }
         }
     }
 

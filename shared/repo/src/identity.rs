@@ -27,6 +27,8 @@ pub struct Known {
     pub server_version_num: u32,
     /// When it was written; `None` where it cannot be read, which decides nothing.
     pub since: Option<Timestamp>,
+    /// What a create-only put was found to be worth in this store: `complete`, `put` or `no`.
+    pub create_only: Option<String>,
 }
 
 impl Identity {
@@ -41,6 +43,7 @@ impl Identity {
                 system_identifier: number("system_identifier")?,
                 segment_size: number("segment_size").unwrap_or(0),
                 server_version_num: number("server_version_num").and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+                create_only: entry.get("create_only").and_then(Value::as_str).map(str::to_owned),
                 since: entry.get("since").and_then(Value::as_str).and_then(crate::time::parse),
             })
         };
@@ -60,12 +63,16 @@ impl Identity {
 impl Serialize for Identity {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let entry = |known: &Known| {
-            json!({
+            let mut entry = json!({
                 "system_identifier": known.system_identifier,
                 "segment_size": known.segment_size,
                 "server_version_num": known.server_version_num,
                 "since": known.since.map(crate::time::to_text),
-            })
+            });
+            if let Some(found) = &known.create_only {
+                entry["create_only"] = json!(found);
+            }
+            entry
         };
         self.clusters.iter().map(entry).collect::<Vec<_>>().serialize(serializer)
     }

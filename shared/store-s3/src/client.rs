@@ -10,12 +10,12 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{CONTENT_LENGTH, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Body, Method, Request, Response};
-use store::Error;
+use store::{Error, Why};
 
 use crate::answer::ErrorBody;
 use crate::body::{Progress, Watched};
 use crate::bucket;
-use crate::config::Config;
+use crate::config::{Config, Sse};
 use crate::credentials::Provider;
 use crate::refusal::{Cause, Fault, Intent, Refusal};
 use crate::sign::{Unsigned, sign};
@@ -122,8 +122,25 @@ impl Client {
         self.send(call).await.map_err(|fault| self.explain(fault, call.intent))
     }
 
+    /// A failure in words; where the server took exception to something that was asked for, what that was.
     pub(crate) fn explain(&self, fault: Fault, intent: Intent) -> Error {
-        fault.into_error(intent, &self.bucket)
+        // the key of aws:kms counts as a key that is not known for some servers
+        let kms = fault.refusal().is_some_and(|refusal| refusal.code == "InvalidAccessKeyId")
+            && matches!(self.config.sse, Sse::Kms(_));
+        match fault.into_error(intent, &self.bucket) {
+            Error::Config(Why { text, hint: None }) if intent == Intent::Put => {
+                let hint = format!("Does the server know what is asked for: {}?", self.config.asked());
+                Error::Config(Why::hinted(text, hint))
+            }
+            Error::Denied(Why { text, .. }) if kms && self.seen_bucket() => {
+                Error::Denied(Why::hinted(text, "The server does not know the key that WALG_S3_SSE_KMS_ID names."))
+            }
+            Error::Denied(Why { text, hint }) if kms => {
+                let hint = hint.unwrap_or_default() + "  Or it does not know the one that WALG_S3_SSE_KMS_ID names.";
+                Error::Denied(Why::hinted(text, hint))
+            }
+            error => error,
+        }
     }
 
     /// Sends a request until it is answered with success, or will not be.

@@ -143,15 +143,14 @@ impl Config {
             Some("complete") => Conditional::Complete,
             Some(other) => return Err(wrong("WALPIPE_S3_CREATE_ONLY", other, "one of unknown, no, put, complete")),
         };
-        Ok(Self {
+        let config = Self {
             path_style: truth("AWS_S3_FORCE_PATH_STYLE", look("AWS_S3_FORCE_PATH_STYLE"))?.unwrap_or(false),
             storage_class: s3(look, "STORAGE_CLASS").unwrap_or_else(|| "STANDARD".to_owned()),
             sse: sse(look)?,
             part_size,
             flights: number("WALPIPE_UPLOAD_SHARE", look("WALPIPE_UPLOAD_SHARE"), "a whole number")?
                 .or(number("WALG_UPLOAD_CONCURRENCY", look("WALG_UPLOAD_CONCURRENCY"), "a whole number")?)
-                .unwrap_or(16)
-                .max(1),
+                .unwrap_or(16),
             retries: number("S3_MAX_RETRIES", s3(look, "MAX_RETRIES"), "a whole number")?.unwrap_or(15),
             resumes: number("S3_RANGE_MAX_RETRIES", s3(look, "RANGE_MAX_RETRIES"), "a whole number")?.unwrap_or(10),
             timeout: Duration::from_secs(seconds.unwrap_or(60).max(1)),
@@ -167,7 +166,27 @@ impl Config {
             endpoint,
             region,
             environment,
-        })
+        };
+        match config.flights {
+            0 => Err(wrong("WALG_UPLOAD_CONCURRENCY", "0", "a whole number, 1 at least")),
+            _ => Ok(config),
+        }
+    }
+}
+
+impl Config {
+    /// What is asked for beside the plain storing of bytes, in words; never a key.
+    pub(crate) fn asked(&self) -> String {
+        let sse = match &self.sse {
+            Sse::Unasked => None,
+            Sse::Aes256 => Some("encryption AES256".to_owned()),
+            Sse::Kms(id) => Some(format!("encryption aws:kms with the key {id}")),
+            Sse::Customer(_) => Some("encryption with a customer's key".to_owned()),
+        };
+        let tags = self.tags.as_ref().map(|tags| format!("the tags {tags}"));
+        let lock = self.retention.as_ref().map(|(mode, _)| format!("a lock in {mode} mode"));
+        let class = Some(format!("storage class {}", self.storage_class));
+        [class, sse, tags, lock].into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use store::{Download, Entry, Error, Key, Meta, PutOptions, Store, Upload};
+use store::{CreateOnly, Download, Entry, Error, Key, Meta, PutOptions, Store, Upload};
 use tokio::runtime::{Handle, Runtime};
 
 mod answer;
@@ -19,6 +19,7 @@ mod download;
 mod list;
 mod object;
 mod parts;
+mod probe;
 mod refusal;
 mod remove;
 mod sign;
@@ -102,6 +103,10 @@ impl Store for S3Store {
 
     fn which(&self, keys: &[Key]) -> Result<Vec<Option<Meta>>, Error> {
         self.runtime.block_on(list::which(&self.client, keys))
+    }
+
+    fn probe(&self, scratch: &Key) -> Result<CreateOnly, Error> {
+        self.runtime.block_on(probe::run(&self.client, scratch))
     }
 
     fn remove(&self, key: &Key) -> Result<(), Error> {

@@ -215,7 +215,7 @@ fn explain(refusal: &Refusal, intent: Intent, bucket: &str, tries: &str) -> Erro
         301 | 302 | 307 | 308 => Error::Config(hinted("AWS_REGION or AWS_ENDPOINT is not that of the bucket.")),
         401 | 403 => Error::Denied(Why::hinted(
             short,
-            format!("These credentials need {} on the bucket {bucket}.", intent.grant()),
+            format!("Are the key and its secret right?  They need {} on the bucket {bucket}.", intent.grant()),
         )),
         404 => Error::Absent(short.into()),
         412 => Error::Exists(short.into()),

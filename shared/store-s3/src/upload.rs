@@ -134,7 +134,7 @@ impl<'a> S3Upload<'a> {
         let call =
             Call { key: Some(&self.full), query: &query, headers: &headers, ..Call::new(Method::POST, Intent::Put) };
         let (answer, encrypted) = self.store.runtime.block_on(async {
-            let response = client.call(&call).await?;
+            let response = client.send(&call).await.map_err(|fault| self.explain(fault))?;
             let encrypted = object::encrypted(client, response.headers());
             let text = client.text(response).await;
             let text = text.map_err(|cause| self.explain(Fault { cause, tries: 1, took: Duration::ZERO }))?;
@@ -214,13 +214,7 @@ impl<'a> S3Upload<'a> {
             multi.take().map_err(|fault| self.store.client.explain(fault, Intent::Put))?;
         }
         multi.stored.sort_unstable();
-        let parts = multi.stored.iter().map(|(number, etag)| {
-            format!("<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag></Part>", escape(etag))
-        });
-        let document = format!(
-            "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{}</CompleteMultipartUpload>",
-            parts.collect::<String>()
-        );
+        let document = completion(multi.stored.iter().map(|(number, etag)| (*number, etag.as_str())));
         let query = [("uploadId", multi.id.clone())];
         let expected = whole_etag(&multi.stored);
         let total = self.total;
@@ -306,6 +300,11 @@ impl<'a> S3Upload<'a> {
             }
         };
         let (etag, answered) = answer;
+        // some servers do not say what the whole of the parts is called
+        let etag = match etag.filter(|etag| !etag.is_empty()) {
+            None => look()?.and_then(|there| there.etag).map(|etag| bare(&etag)),
+            etag => etag,
+        };
         if let Some(answered) = answered.filter(|_| !multipart) {
             self.keep_only_encrypted(&answered)?;
         }
@@ -434,6 +433,17 @@ impl Drop for S3Upload<'_> {
             (self.abort(&multi.id))();
         }
     }
+}
+
+/// The document that completes an upload of these parts.
+pub(crate) fn completion<'a>(parts: impl Iterator<Item = (u32, &'a str)>) -> String {
+    let part = |(number, etag): (u32, &str)| {
+        format!("<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag></Part>", escape(etag))
+    };
+    let parts: String = parts.map(part).collect();
+    format!(
+        "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{parts}</CompleteMultipartUpload>"
+    )
 }
 
 /// The etag that an object of these parts has, where parts' etags are their MD5: as AWS makes it.

@@ -149,6 +149,27 @@ pub struct Download {
     pub descriptor: Option<std::os::fd::OwnedFd>,
 }
 
+/// What a create-only put is worth: how surely two of the same name cannot both succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreateOnly {
+    /// The store refuses the second one itself, always.
+    Complete,
+    /// It does so for objects that are put at once; larger ones are stored between two looks.
+    Put,
+    /// It does not: objects are stored between two looks.
+    No,
+}
+
+impl Display for CreateOnly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Complete => "complete",
+            Self::Put => "put",
+            Self::No => "no",
+        })
+    }
+}
+
 /// A place where objects are kept.
 pub trait Store {
     /// Begins to put an object.
@@ -190,6 +211,23 @@ pub trait Store {
     /// As [`Store::head`].
     fn which(&self, keys: &[Key]) -> Result<Vec<Option<Meta>>, Error> {
         keys.iter().map(|key| self.head(key)).collect()
+    }
+
+    /// Finds out what a create-only put is worth, by putting and removing the object `scratch`; that it can be put as the
+    /// settings ask, read and removed is seen as well.
+    ///
+    /// # Errors
+    /// As they say.
+    fn probe(&self, scratch: &Key) -> Result<CreateOnly, Error> {
+        let mut upload = self.put(scratch, &PutOptions::default())?;
+        upload.write_all(b"probe").map_err(|e| Error::Broken(e.to_string().into()))?;
+        upload.finish()?;
+        let read = self.head(scratch)?;
+        self.remove(scratch)?;
+        match read {
+            Some(_) => Ok(CreateOnly::Complete),
+            None => Err(Error::Corrupt("what was just stored is not there".into())),
+        }
     }
 
     /// Removes an object; one that is absent is removed already.

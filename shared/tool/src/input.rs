@@ -42,6 +42,22 @@ impl Input {
         self.choose(path, false)
     }
 
+    /// As [`Input::open`], without `secrets` in the environment of the producer, unless `needs` says of one of its words
+    /// that it names a program which needs them.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn open_without(&self, secrets: &[&str], needs: &dyn Fn(&str) -> bool) -> Result<Source, Failure> {
+        if self.producer.is_empty() || self.producer.iter().filter_map(|word| word.to_str()).any(needs) {
+            return self.open();
+        }
+        let mut command = child::command(&self.producer)?;
+        for secret in secrets {
+            command.env_remove(secret);
+        }
+        Source::of(command.env("WALPIPE_CHAIN", "1"), true)
+    }
+
     fn choose(&self, path: Option<&Path>, promise: bool) -> Result<Source, Failure> {
         match (path, self.producer.is_empty()) {
             (Some(_), false) => Err(Failure::new(Status::Usage, "the input is either a file or a producer, not both")),

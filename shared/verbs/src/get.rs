@@ -32,12 +32,12 @@ pub fn get(words: &Get, open: Open<'_>) -> Result<(), Failure> {
     if words.each {
         return each(url, place.store.as_ref(), place.key.as_ref());
     }
-    let (store, key) = place.object(url)?;
+    let key = place.object(url)?;
     let limit = Limit::on(Flow::Net)?;
     let mut output = tool::text_stdout()?;
     tool::widen(&output);
     let what = format!("cannot read {url}");
-    let mut download = store.get(&key).map_err(|e| failure(&what, &e))?;
+    let mut download = place.store.get(&key).map_err(|e| failure(&what, &e))?;
     let size = download.meta.size;
     let came = pass(&mut download, &mut output, &limit, &what)?;
     if came == size {

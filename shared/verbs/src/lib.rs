@@ -22,6 +22,8 @@ pub struct Place {
     pub store: Box<dyn Store>,
     /// The key.
     pub key: Option<Key>,
+    /// Settings that the store's programs alone need, and what they begin with: nobody else is handed them.
+    pub secrets: (&'static [&'static str], &'static str),
 }
 
 /// How a program turns a URL into a place; the words after it are the URL's own (`--root`).
@@ -29,9 +31,13 @@ pub type Open<'a> = &'a dyn Fn(&str) -> Result<Place, Failure>;
 
 impl Place {
     /// The key of an object, which must be there.
-    fn object(self, url: &str) -> Result<(Box<dyn Store>, Key), Failure> {
-        match self.key {
-            Some(key) => Ok((self.store, key)),
+    fn object(&self, url: &str) -> Result<Key, Failure> {
+        match &self.key {
+            Some(_) if url.ends_with('/') => Err(Failure::new(
+                Status::Usage,
+                format!("{url} names a folder: an object's name has no slash at its end"),
+            )),
+            Some(key) => Ok(key.clone()),
             None => Err(Failure::new(Status::Usage, format!("{url} names no object"))),
         }
     }

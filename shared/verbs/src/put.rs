@@ -31,6 +31,9 @@ pub struct Put {
     /// keeps it with the object, and --create-only takes an object of the same content for the same
     #[arg(long, value_name = "HEX:N", value_parser = content)]
     content: Option<Content>,
+    /// Store nothing: find out, with a scratch object at URL, what --create-only is worth, and print that
+    #[arg(long, conflicts_with_all = ["create_only", "digest", "sha256", "size", "content", "producer"])]
+    probe: bool,
     #[command(flatten)]
     input: Input,
 }
@@ -45,10 +48,19 @@ pub fn put(words: &Put, open: Open<'_>) -> Result<(), Failure> {
     if wanted.as_ref().is_some_and(|hex| !is_sha256(hex)) {
         return Err(Failure::new(Status::Usage, "--sha256 takes 64 hex digits"));
     }
-    let (store, key) = open(url)?.object(url)?;
+    let place = open(url)?;
+    let (store, key) = (&place.store, place.object(url)?);
+    if words.probe {
+        let found = store.probe(&key).map_err(|e| failure(format_args!("cannot use {url}"), &e))?;
+        let line = json!({ "create_only": found.to_string() });
+        return tool::text_stdout()?.write_all(format!("{line}\n").as_bytes()).map_err(|e| tool::cannot_write(&e));
+    }
     let limit = Limit::on(Flow::Net)?;
     let what = format!("cannot store {url}");
-    let mut input = words.input.open()?;
+    let (secrets, family) = place.secrets;
+    let of_the_family =
+        |word: &str| !family.is_empty() && word.rsplit('/').next().is_some_and(|name| name.starts_with(family));
+    let mut input = words.input.open_without(secrets, &of_the_family)?;
     let options = PutOptions { create_only: words.create_only, content: words.content.clone(), size: words.size };
     let begun = store.put(&key, &options).map_err(|e| failure(&what, &e));
     let result = begun.and_then(|mut upload| {

@@ -31,16 +31,19 @@ pub fn rm(words: &Rm, open: Open<'_>) -> Result<(), Failure> {
     }
     let place = open(&words.url)?;
     let mut keys = Vec::new();
-    for name in names(words.nul)? {
+    let names = names(words.nul)?;
+    for name in &names {
         let what = format!("cannot remove {name:?}");
-        let key = place.key.as_ref().map_or_else(|| Key::new(&name), |folder| folder.join(&name));
+        let key = place.key.as_ref().map_or_else(|| Key::new(name), |folder| folder.join(name));
         keys.push(key.map_err(|e| failure(&what, &e))?);
     }
     let mut first = None;
     let mut failed = 0_usize;
     let mut note = |key: &Key, error| {
         failed += 1;
-        first.get_or_insert(failure(format_args!("cannot remove {key}"), &error));
+        let name = keys.iter().position(|one| one == key).map_or(key.as_str(), |at| names[at].as_str());
+        let url = words.url.trim_end_matches('/');
+        first.get_or_insert(failure(format_args!("cannot remove {url}/{name}"), &error));
     };
     place
         .store
