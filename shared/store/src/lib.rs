@@ -14,7 +14,7 @@ mod key;
 pub use key::Key;
 
 /// Why a store did not do what was asked, by what a caller would do about it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Error {
     /// There is no such object (66).
     Absent(Why),
