@@ -82,7 +82,7 @@ impl Client {
             .build()
             .map_err(|e| Error::Config(format!("no HTTP client: {}", root(&e)).into()))?;
         Ok(Self {
-            credentials: Provider::new(config.environment.clone(), config.ca_file.clone()),
+            credentials: Provider::new(config.environment.clone(), config.ca_file.clone(), secure),
             region: Mutex::new(config.region.clone()),
             lanes: AtomicUsize::new(config.flights),
             calm: AtomicU32::new(0),

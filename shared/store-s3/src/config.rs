@@ -13,6 +13,7 @@ pub const SECRETS: &[&str] = &[
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SECRET_KEY",
     "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
     "WALG_S3_SSE_C",
     "WALE_S3_SSE_C",
@@ -123,8 +124,9 @@ impl Config {
     pub fn read(look: Lookup<'_>) -> Result<Self, Error> {
         let endpoint =
             look("AWS_ENDPOINT").or_else(|| look("AWS_ENDPOINT_URL_S3")).or_else(|| look("AWS_ENDPOINT_URL"));
-        let endpoint = endpoint.map(|text| endpoint_of(&text)).transpose()?;
         let environment = crate::credentials::Environment::read(look)?;
+        let endpoint = endpoint.or_else(|| environment.profile_endpoint());
+        let endpoint = endpoint.map(|text| endpoint_of(&text)).transpose()?;
         let region = look("AWS_REGION").or_else(|| look("AWS_DEFAULT_REGION")).or_else(|| environment.profile_region());
         let part_size: u64 =
             number("WALG_S3_MAX_PART_SIZE", s3(look, "MAX_PART_SIZE"), "a number of bytes")?.unwrap_or(20 << 20);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use store::{Error, Why};
 
 use super::Credentials;
+use super::profile::Profiles;
 use crate::config::Lookup;
 
 /// The names that matter here.
@@ -23,7 +24,6 @@ const NAMES: &[&str] = &[
     "AWS_ROLE_SESSION_NAME",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_ENDPOINT_URL_STS",
-    "AWS_STS_REGIONAL_ENDPOINTS",
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -32,7 +32,10 @@ const NAMES: &[&str] = &[
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_EC2_METADATA_DISABLED",
     "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+    "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
     "AWS_METADATA_SERVICE_TIMEOUT",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
     "HOME",
 ];
 
@@ -49,10 +52,10 @@ impl std::fmt::Debug for Environment {
 }
 
 impl Environment {
-    /// What `look` finds.
+    /// What `look` finds; no file is opened yet.
     ///
     /// # Errors
-    /// [`Error::Config`] if a profile is asked for that there is none of.
+    /// None yet.
     pub(crate) fn read(look: Lookup<'_>) -> Result<Self, Error> {
         let values = NAMES.iter().filter_map(|name| look(name).map(|value| (*name, value))).collect();
         Ok(Self { values })
@@ -63,8 +66,25 @@ impl Environment {
     }
 
     /// The region that the profile says.
+    ///
+    /// What keeps a profile from being read is said when a key is looked for in it.
     pub(crate) fn profile_region(&self) -> Option<String> {
-        None
+        self.of_profile("region")
+    }
+
+    /// Where the profile says that services are, if the profile is where keys are looked for at all.
+    pub(crate) fn profile_endpoint(&self) -> Option<String> {
+        let ignored = self.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|t| t.eq_ignore_ascii_case("true"));
+        let keyed = self.get("AWS_ACCESS_KEY_ID").or_else(|| self.get("AWS_ACCESS_KEY")).is_some();
+        if ignored || keyed {
+            return None; // keys in variables: no file is opened
+        }
+        self.of_profile("endpoint_url")
+    }
+
+    fn of_profile(&self, setting: &str) -> Option<String> {
+        let profiles = Profiles::read(self).ok()?;
+        profiles.chosen().ok()??.get(setting).map(str::to_owned)
     }
 
     /// The key that stands in the variables themselves.
