@@ -239,11 +239,9 @@ class Cluster:
 
     def backup(self, *words, status=0, env=None, **more):
         """backup-push; the name of the backup it made."""
-        import strict_reader
-        repo = self.rig.settings["WALG_FILE_PREFIX"]
-        before = set(strict_reader.Reader(repo).names())
+        before = set(self.rig.backups())
         self.rig.walpipe("backup-push", self.data, *words, status=status, env=self.env(env), **more)
-        new = sorted(set(strict_reader.Reader(repo).names()) - before)
+        new = sorted(set(self.rig.backups()) - before)
         if status == 0:
             assert len(new) == 1, new
             return new[0]

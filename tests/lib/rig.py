@@ -121,6 +121,7 @@ class Rig:
         self.own(self.dir)
         self.random = random.Random(os.environ.get("WALPIPE_TEST_SEED", name))
         self.settings = {}
+        self.bucket = None          # of a repository in S3 (lib/s3.py)
 
     # -- files
 
@@ -151,6 +152,15 @@ class Rig:
         path = self.mkdir(name, 0o755)
         self.settings["WALG_FILE_PREFIX"] = str(path)
         return path
+
+    def repository(self):
+        """The repository as a directory: itself, or what a bucket holds now."""
+        return self.bucket.mirror(self.dir / "mirror") if self.bucket else self.settings["WALG_FILE_PREFIX"]
+
+    def backups(self):
+        """The names of what is visible in it."""
+        import strict_reader
+        return self.bucket.backups() if self.bucket else strict_reader.Reader(self.settings["WALG_FILE_PREFIX"]).names()
 
     def copy(self, source, name):
         """A writable copy of a tree, owned by the servers' user."""
@@ -269,7 +279,7 @@ class Rig:
         """No problem is found by the strict reader."""
         import strict_reader
         for _ in range(50):
-            problems = strict_reader.Reader(str(repo or self.settings["WALG_FILE_PREFIX"]), **more).check(name)
+            problems = strict_reader.Reader(str(repo or self.repository()), **more).check(name)
             if not problems or not all("temporary file" in p or "FileNotFoundError" in p for p in problems):
                 break
             time.sleep(0.1)         # the archiver may be at work just now

@@ -10,7 +10,7 @@ from .rig import wait_for
 
 def archived(rig, *words, scale=0, **more):
     """A running cluster that archives into a repository of its own."""
-    if "WALG_FILE_PREFIX" not in rig.settings:
+    if "WALG_FILE_PREFIX" not in rig.settings and not rig.bucket:
         rig.repo()
     rig.want_tools("walpipe", "wal-push", "backup-push")
     pg = rig.cluster(*words, **more)
