@@ -145,15 +145,43 @@ impl Client {
 
     /// Sends a request until it is answered with success, or will not be.
     pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Response, Fault> {
+        self.tried(call, async |response| Ok(response)).await
+    }
+
+    /// As [`Client::send`], with the whole of the answer, which may begin as a success and be none.
+    pub(crate) async fn answer(&self, call: &Call<'_>) -> Result<(HeaderMap, String), Fault> {
+        let whole = async |response: Response| {
+            let (status, headers) = (response.status(), response.headers().clone());
+            let text = self.text(response).await?;
+            match quick_xml::de::from_str::<ErrorBody>(&text) {
+                Ok(error) if is_error(&text) => Err(Cause::Refused(Box::new(Refusal::new(status, error)))),
+                _ => Ok((headers, text)),
+            }
+        };
+        self.tried(call, whole).await
+    }
+
+    /// Sends a request, and reads the document that answers it.
+    pub(crate) async fn document<T: serde::de::DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, Error> {
+        let (_, text) = self.answer(call).await.map_err(|fault| self.explain(fault, call.intent))?;
+        parse(&text)
+    }
+
+    /// Sends a request and makes something of its answer, until that succeeds or will not.
+    async fn tried<T>(&self, call: &Call<'_>, finish: impl AsyncFn(Response) -> Result<T, Cause>) -> Result<T, Fault> {
         let start = Instant::now();
         let mut tries = 0;
         let (mut moved, mut renewed, mut skewed) = (false, false, false);
         loop {
             tries += 1;
-            let cause = match self.once(call).await {
-                Ok(response) => {
+            let answered = match self.once(call).await {
+                Ok(response) => finish(response).await,
+                Err(cause) => Err(cause),
+            };
+            let cause = match answered {
+                Ok(result) => {
                     self.went_well();
-                    return Ok(response);
+                    return Ok(result);
                 }
                 Err(cause) => cause,
             };
@@ -262,25 +290,6 @@ impl Client {
         }
     }
 
-    /// Sends a request, and reads the document that answers it, again if that broke off.
-    pub(crate) async fn document<T: serde::de::DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, Error> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let response = self.call(call).await?;
-            match self.text(response).await {
-                Ok(text) => {
-                    return quick_xml::de::from_str(&text)
-                        .map_err(|e| Error::Corrupt(format!("the server's answer is no answer: {e}").into()));
-                }
-                Err(cause) if tries > self.config.retries => {
-                    return Err(self.explain(Fault { cause, tries, took: Duration::ZERO }, call.intent));
-                }
-                Err(_) => tokio::time::sleep(backoff(tries)).await,
-            }
-        }
-    }
-
     /// The region to sign for: as it is set, else as the bucket says, else where all began.
     async fn region(&self) -> String {
         let known = || self.region.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -339,6 +348,21 @@ impl Client {
         let own = own.iter().map(|(name, value)| (format!("x-amz-meta-walpipe-{name}"), value.clone()));
         own.chain(self.config.metadata.iter().map(|(n, v)| (format!("x-amz-meta-{n}"), v.clone()))).collect()
     }
+}
+
+/// Whether a document is an error, not one that tells of errors.
+fn is_error(text: &str) -> bool {
+    let root =
+        text.trim_start().strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")).map_or(text, |(_, rest)| rest);
+    root.trim_start().starts_with("<Error")
+}
+
+/// What a document says.
+///
+/// # Errors
+/// [`Error::Corrupt`] if it is none of its kind.
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Error> {
+    quick_xml::de::from_str(text).map_err(|e| Error::Corrupt(format!("the server's answer is no answer: {e}").into()))
 }
 
 /// A header's text.

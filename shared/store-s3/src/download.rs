@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
 use reqwest::{Method, Response, StatusCode};
@@ -20,8 +20,13 @@ use crate::refusal::{Cause, Fault, Intent};
 /// [`Error::Absent`], [`Error::Gone`] and the others as they say.
 pub(crate) fn open(client: &Arc<Client>, handle: Handle, key: &Key) -> Result<Download, Error> {
     let full = client.full(key.as_str());
-    let response = handle.block_on(ask(client, &full, None)).map_err(|fault| client.explain(fault, Intent::Get))?;
-    let object = Object::of(response.headers())?;
+    let response = handle.block_on(whole(client, &full)).map_err(|fault| client.explain(fault, Intent::Get))?;
+    let mut object = Object::of(response.headers())?;
+    if let Some(total) =
+        header(response.headers(), "content-range").and_then(|range| range.rsplit('/').next()?.parse().ok())
+    {
+        object.size = total;
+    }
     let meta = object.meta();
     let sum = object.content.clone().filter(|_| object.plain).map(|content| (Sha256::new(), content.sha256));
     let body = Body {
@@ -34,16 +39,26 @@ pub(crate) fn open(client: &Arc<Client>, handle: Handle, key: &Key) -> Result<Do
         piece: Bytes::new(),
         sum,
         broken: 0,
+        since: Instant::now(),
     };
     Ok(Download { meta, body: Box::new(body), descriptor: None })
 }
 
+/// Asks for all of an object, as a range: then the answer says twice how long that is, and a body that was cut on its way
+/// under a length of its own is noticed.  An empty object has no range.
+async fn whole(client: &Client, full: &str) -> Result<Response, Fault> {
+    match ask(client, full, Some((0, None))).await {
+        Err(fault) if fault.is_status(416) => ask(client, full, None).await,
+        other => other,
+    }
+}
+
 /// Asks for an object, or for what of it begins at `from`, as long as it is still the one with `etag`.
-async fn ask(client: &Client, full: &str, from: Option<(u64, &str)>) -> Result<Response, Fault> {
+async fn ask(client: &Client, full: &str, from: Option<(u64, Option<&str>)>) -> Result<Response, Fault> {
     let mut headers = object::customer(client);
     if let Some((at, etag)) = from {
         headers.push(("range", format!("bytes={at}-")));
-        headers.push(("if-match", etag.to_owned()));
+        headers.extend(etag.map(|etag| ("if-match", etag.to_owned())));
     }
     client.send(&Call { key: Some(full), headers: &headers, ..Call::new(Method::GET, Intent::Get) }).await
 }
@@ -62,6 +77,8 @@ struct Body {
     sum: Option<(Sha256, String)>,
     /// How often it broke off since something came.
     broken: u32,
+    /// Since when nothing came.
+    since: Instant,
 }
 
 impl Body {
@@ -86,8 +103,13 @@ impl Body {
             self.response = None;
             self.broken += 1;
             let tries = self.broken;
-            let fault = |cause| Fault { cause, tries, took: Duration::ZERO };
-            let Some(etag) = self.object.etag.clone().filter(|_| tries <= self.client.config.resumes) else {
+            if tries == 1 {
+                self.since = Instant::now();
+            }
+            let took = self.since.elapsed();
+            let fault = |cause| Fault { cause, tries, took };
+            let most = self.client.config.resumes.min(self.client.config.retries);
+            let Some(etag) = self.object.etag.clone().filter(|_| tries <= most) else {
                 return Err(self.client.explain(fault(cause), Intent::Get));
             };
             tokio::time::sleep(backoff(tries)).await;
@@ -98,7 +120,7 @@ impl Body {
     /// Asks for the rest.
     async fn resume(&self, etag: &str) -> Result<Response, Error> {
         let changed = || Error::Corrupt("the object was replaced while it was read".into());
-        match ask(&self.client, &self.full, Some((self.at, etag))).await {
+        match ask(&self.client, &self.full, Some((self.at, Some(etag)))).await {
             Ok(response) => {
                 let begins = header(response.headers(), "content-range");
                 let right = begins.is_some_and(|range| range.starts_with(&format!("bytes {}-", self.at)));

@@ -6,7 +6,7 @@ use store::{Error, Key};
 
 use crate::answer::{Deleted, ErrorBody, escape};
 use crate::bucket;
-use crate::client::{Call, Client};
+use crate::client::{Call, Client, parse};
 use crate::object;
 use crate::refusal::{Cause, Fault, Intent, Refusal};
 
@@ -65,13 +65,9 @@ async fn batch(client: &Client, keys: &[Key], failed: &mut dyn FnMut(&Key, Error
         body: Bytes::from(document),
         ..Call::new(Method::POST, Intent::Delete)
     };
-    let response = client.send(&call).await?;
-    let fault = |cause| Fault { cause, tries: 1, took: std::time::Duration::ZERO };
-    let text = client.text(response).await.map_err(fault)?;
-    let Ok(answer) = quick_xml::de::from_str::<Deleted>(&text) else {
-        let said = Error::Corrupt("the server's answer is no answer".into());
-        return Err(fault(Cause::Said(said)));
-    };
+    let (_, text) = client.answer(&call).await?;
+    let answer: Deleted =
+        parse(&text).map_err(|error| Fault { cause: Cause::Said(error), tries: 1, took: std::time::Duration::ZERO })?;
     for (key, name) in keys.iter().zip(&names) {
         if let Some(error) = answer.error.iter().find(|error| error.key == *name) {
             if error.code != "NoSuchKey" {

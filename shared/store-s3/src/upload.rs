@@ -12,12 +12,12 @@ use reqwest::header::HeaderMap;
 use sha2::{Digest, Sha256};
 use store::{Content, Error, Key, PutOptions, Upload, Why};
 
-use crate::answer::{Completed, ErrorBody, Initiated, escape};
-use crate::client::{Call, Client, backoff, header};
+use crate::answer::{Completed, Initiated, escape};
+use crate::client::{Call, Client, header, parse};
 use crate::config::Conditional;
 use crate::object::{self, Object};
 use crate::parts::Sizes;
-use crate::refusal::{Cause, Fault, Intent, Refusal};
+use crate::refusal::{Cause, Fault, Intent};
 use crate::{Abort, S3Store};
 
 /// Buffers of one stream at most, the one that is being filled among them.
@@ -95,19 +95,25 @@ impl<'a> S3Upload<'a> {
         if self.multi.is_none() {
             self.multi = Some(self.begin()?);
         }
+        self.wait_for(self.client().lanes() - 1)?;
         self.send_part()?;
         if !self.sizes.advance() {
             let hint = "Set WALG_S3_MAX_PART_SIZE higher, or cut the stream in pieces.";
             return Err(Error::Invalid(Why::hinted("the stream is longer than an object can be", hint)));
         }
-        let lanes = self.client().lanes();
-        let most = if self.sizes.grown() { 0 } else { lanes.min(BUFFERS - 1) };
+        self.wait_for(if self.sizes.grown() { 0 } else { BUFFERS - 1 })?;
+        let Some(multi) = &mut self.multi else { return Ok(()) };
+        self.buffer = multi.spare.pop().unwrap_or_default();
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Waits until at most so many parts are in flight.
+    fn wait_for(&mut self, most: usize) -> Result<(), Error> {
         let Some(multi) = &mut self.multi else { return Ok(()) };
         while multi.flying > most {
             multi.take().map_err(|fault| self.store.client.explain(fault, Intent::Put))?;
         }
-        self.buffer = multi.spare.pop().unwrap_or_default();
-        self.buffer.clear();
         Ok(())
     }
 
@@ -133,15 +139,10 @@ impl<'a> S3Upload<'a> {
         let query = [("uploads", String::new())];
         let call =
             Call { key: Some(&self.full), query: &query, headers: &headers, ..Call::new(Method::POST, Intent::Put) };
-        let (answer, encrypted) = self.store.runtime.block_on(async {
-            let response = client.send(&call).await.map_err(|fault| self.explain(fault))?;
-            let encrypted = object::encrypted(client, response.headers());
-            let text = client.text(response).await;
-            let text = text.map_err(|cause| self.explain(Fault { cause, tries: 1, took: Duration::ZERO }))?;
-            let answer: Initiated = quick_xml::de::from_str(&text)
-                .map_err(|e| Error::Corrupt(format!("the server's answer is no answer: {e}").into()))?;
-            Ok::<_, Error>((answer, encrypted))
-        })?;
+        let begun = self.store.runtime.block_on(client.answer(&call));
+        let (answered, text) = begun.map_err(|fault| self.explain(fault))?;
+        let encrypted = object::encrypted(client, &answered);
+        let answer: Initiated = parse(&text)?;
         let (sender, receiver) = channel();
         let told = (self.store.on_upload)(self.abort(&answer.upload_id));
         let multi = Multi {
@@ -207,12 +208,11 @@ impl<'a> S3Upload<'a> {
     }
 
     /// The completion of the multipart upload.
-    fn complete(&mut self) -> Result<Option<String>, Error> {
+    fn complete(&mut self) -> Result<(Option<String>, bool), Error> {
+        self.wait_for(self.client().lanes() - 1)?;
         self.send_part()?;
-        let Some(multi) = &mut self.multi else { return Ok(None) };
-        while multi.flying > 0 {
-            multi.take().map_err(|fault| self.store.client.explain(fault, Intent::Put))?;
-        }
+        self.wait_for(0)?;
+        let Some(multi) = &mut self.multi else { return Ok((None, false)) };
         multi.stored.sort_unstable();
         let document = completion(multi.stored.iter().map(|(number, etag)| (*number, etag.as_str())));
         let query = [("uploadId", multi.id.clone())];
@@ -231,7 +231,7 @@ impl<'a> S3Upload<'a> {
         if let Some(multi) = self.multi.as_mut().filter(|_| ours) {
             multi.over = true;
         }
-        result.map(|(etag, _)| etag)
+        result
     }
 
     /// Makes the object, if need be only where there is none: by the server's own promise, or, where that is not known,
@@ -321,36 +321,16 @@ impl<'a> S3Upload<'a> {
         Ok((etag, true))
     }
 
-    /// Sends what makes the object; its etag and the headers of the answer. An answer may begin as a success and be none.
+    /// Sends what makes the object; its etag and the headers of the answer.
     async fn make(&self, call: &Call<'_>) -> Result<(Option<String>, Option<HeaderMap>), Fault> {
-        let client = self.client();
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let response = client.send(call).await?;
-            let headers = response.headers().clone();
-            let etag = header(&headers, "etag").map(|etag| bare(&etag));
-            let status = response.status();
-            let cause = match client.text(response).await {
-                Ok(_) if call.method == Method::PUT => return Ok((etag, Some(headers))),
-                Ok(text) if text.contains("<Error") => Cause::Refused(Box::new(Refusal::new(
-                    status,
-                    quick_xml::de::from_str::<ErrorBody>(&text).unwrap_or_default(),
-                ))),
-                Ok(text) => match quick_xml::de::from_str::<Completed>(&text) {
-                    Ok(done) => return Ok((done.etag.map(|etag| bare(&etag)).or(etag), Some(headers))),
-                    Err(_) => Cause::Network("the answer to the completion was cut short".to_owned()),
-                },
-                Err(cause) => cause,
-            };
-            let passes = match &cause {
-                Cause::Refused(refusal) => refusal.may_pass(),
-                other => other.may_pass(),
-            };
-            if !passes || tries > client.config.retries {
-                return Err(Fault { cause, tries, took: Duration::ZERO });
-            }
-            tokio::time::sleep(backoff(tries)).await;
+        let (headers, text) = self.client().answer(call).await?;
+        let etag = header(&headers, "etag").map(|etag| bare(&etag));
+        if call.method == Method::PUT {
+            return Ok((etag, Some(headers)));
+        }
+        match parse::<Completed>(&text) {
+            Ok(done) => Ok((done.etag.map(|etag| bare(&etag)).or(etag), Some(headers))),
+            Err(error) => Err(Fault { cause: Cause::Said(error), tries: 1, took: Duration::ZERO }),
         }
     }
 
@@ -423,7 +403,8 @@ impl Write for S3Upload<'_> {
 
 impl Upload for S3Upload<'_> {
     fn finish(mut self: Box<Self>) -> Result<Option<String>, Error> {
-        if self.multi.is_some() { self.complete() } else { self.put_at_once().map(|(etag, _)| etag) }
+        let made = if self.multi.is_some() { self.complete() } else { self.put_at_once() };
+        made.map(|(etag, _)| etag)
     }
 }
 
