@@ -619,7 +619,7 @@ class Reader:
                 with open(self.path(IDENTITY), "rb") as f:
                     entries = json.load(f)
                 for e in entries:
-                    if sorted(e) != ["segment_size", "server_version_num", "since", "system_identifier"]:
+                    if sorted(set(e) - {"create_only"}) != ["segment_size", "server_version_num", "since", "system_identifier"]:
                         self.problems.append(f"{IDENTITY}: keys {sorted(e)}")
                     if not isinstance(e["system_identifier"], int) or not isinstance(e["segment_size"], int):
                         self.problems.append(f"{IDENTITY}: identifier or size is no number")
