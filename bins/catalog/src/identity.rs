@@ -137,7 +137,7 @@ fn object(repository: &Repository) -> Result<Option<Found>, Failure> {
 fn segment(repository: &Repository) -> Result<Option<Found>, Failure> {
     let mut object = None;
     repository.ls(key::WAL, &[], &mut |entry| {
-        let name = repo::wal_name(&entry.name).0;
+        let name = codec::Method::content_name(&entry.name);
         if name.parse::<pg::SegmentName>().is_ok() {
             object = Some(entry.name);
         }

@@ -77,7 +77,7 @@ pub fn look(repository: &Repository, missing: &mut BTreeSet<String>) -> Result<(
     for prefix in groups.values() {
         repository.ls(key::WAL, &["--prefix", prefix], &mut |entry| {
             if entry.size > 0 {
-                missing.remove(repo::wal_name(&entry.name).0);
+                missing.remove(codec::Method::content_name(&entry.name));
             }
             !missing.is_empty()
         })?;

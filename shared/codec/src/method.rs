@@ -42,20 +42,30 @@ impl Method {
     pub fn of_object(name: &str) -> Option<Self> {
         match name.rsplit_once('.') {
             None | Some((_, "" | "tar" | "history" | "partial" | "backup")) => Some(Self::None),
-            Some((_, extension)) => Self::ALL.into_iter().find(|m| m.bare_extension() == extension),
+            Some((_, extension)) => Self::of_extension(extension),
         }
     }
 
-    const fn bare_extension(self) -> &'static str {
-        match self {
-            Self::Lz4 => "lz4",
-            Self::Lzma => "lzma",
-            Self::Brotli => "br",
-            Self::Zstd => "zst",
-            Self::Gzip => "gz",
-            Self::Lzo => "lzo",
-            Self::None => "",
+    /// The name of what the object `name` holds: without the extension that says its method, purely by the text.
+    ///
+    /// ```
+    /// use codec::Method;
+    /// assert_eq!(Method::content_name("00000002.history.br"), "00000002.history");
+    /// assert_eq!(Method::content_name("00000002.history"), "00000002.history");
+    /// assert_eq!(Method::content_name("000000010000000000000003."), "000000010000000000000003");
+    /// assert_eq!(Method::content_name("000000010000000000000003.xz"), "000000010000000000000003.xz");
+    /// ```
+    #[must_use]
+    pub fn content_name(name: &str) -> &str {
+        match name.rsplit_once('.') {
+            Some((content, extension)) if Self::of_extension(extension).is_some() => content,
+            _ => name,
         }
+    }
+
+    /// By the text after the last dot, of which there may be none.
+    fn of_extension(extension: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.extension().trim_start_matches('.') == extension)
     }
 
     /// What an object's name ends in, with the dot; empty for none.
@@ -126,6 +136,17 @@ mod tests {
         assert_eq!(Method::of_object("000000010000000000000001"), Some(Method::None));
         assert_eq!(Method::of_object("00000002.history"), Some(Method::None));
         assert_eq!(Method::of_object("x.tar.7z"), None);
+    }
+
+    #[test]
+    fn every_extension_leads_back_to_its_method_and_to_the_name_before_it() {
+        for name in ["000000010000000000000003", "00000002.history", "000000010000000000000003.00000028.backup"] {
+            for method in Method::ALL {
+                let object = format!("{name}{}", method.extension());
+                assert_eq!((Method::content_name(&object), Method::of_object(&object)), (name, Some(method)));
+            }
+            assert_eq!(Method::content_name(&format!("{name}.")), name);
+        }
     }
 
     #[test]

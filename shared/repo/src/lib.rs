@@ -9,7 +9,6 @@
 
 mod backup;
 mod error;
-mod extension;
 mod files;
 mod identity;
 mod json;
@@ -24,7 +23,6 @@ pub mod time;
 
 pub use backup::Backup;
 pub use error::Error;
-pub use extension::{Compression, wal_candidates, wal_name};
 pub use files::{FileFlags, visit_files};
 pub use identity::{Identity, Known};
 pub use json::{to_indented_text, to_text};
