@@ -58,7 +58,8 @@ def test_a_full_disk_in_a_backup_leaves_nothing_visible(rig, leave):
     rig.strict(allow_unfinished=True)
 
 
-@pytest.mark.parametrize("stage", ["files_metadata.json", "metadata.json", "_backup_stop_sentinel.json", "backup_label.tar", "pg_control.tar"])
+@pytest.mark.parametrize("stage", ["files_metadata.json", "metadata.json", "_backup_stop_sentinel.json", "backup_label.tar", "pg_control.tar",
+                                   "part_001.tar"])
 def test_no_space_for_one_object_of_a_backup(rig, stage):
     """This object alone cannot be brought to the disk."""
     if not shutil.which("strace"):
@@ -69,7 +70,11 @@ def test_no_space_for_one_object_of_a_backup(rig, stage):
     first = pg.backup()
     wrapper_of_fileput(rig, stage)
     r = rig.walpipe("backup-push", pg.data, env=pg.env({"WALPIPE_EXEC_PATH": rig.dir / "exec", "NO_SPACE_FOR": stage}), status="fail")
-    story.one_error(r)
+    # who could not do what, what that means for the part, and once what came of it: nobody repeats another
+    said = story.one_error(r)
+    assert said[0].startswith("fileput: ") and stage in said[0] and "no space left" in said[0], r.err
+    assert [line.split(":")[0] for line in said[1:]] == ["tarpart"] * (".tar" in stage) + ["backup-push"], r.err
+    assert r.err.count("no backup") == 1 and said[-1] == "backup-push: no backup was made", r.err
     assert story.names(repo) == [first]
     assert not [f for _, _, fs in os.walk(repo) for f in fs if ".tmp." in f]
     pg.backup()

@@ -21,6 +21,8 @@ pub struct Told<'a> {
     pub name: &'a str,
     /// `WALPIPE_SNAPSHOT`.
     pub start: &'a Path,
+    /// Whether it says itself why it fails, and needs no other to.
+    pub speaks: bool,
 }
 
 /// Runs COMMAND in a process group of its own while `list` writes to it and the session is kept alive; what `list` gave.
@@ -58,7 +60,7 @@ pub fn run<T: Send>(
         let left = rustix::io::ioctl_fionread(&unread).unwrap_or(0);
         drop(unread); // a list that is still being written ends with a broken pipe
         let listed = listing.join().unwrap_or_else(|_| Err(Failure::new(Status::Bug, "the walk died")));
-        judge(end, left, listed)
+        judge(end, left, listed, told.speaks)
     })
 }
 
@@ -82,13 +84,20 @@ fn watch(
 }
 
 /// The first cause, not the last consequence.
-fn judge<T>(end: Result<Option<End>, Failure>, left: u64, listed: Result<T, Failure>) -> Result<T, Failure> {
+fn judge<T>(
+    end: Result<Option<End>, Failure>,
+    left: u64,
+    listed: Result<T, Failure>,
+    speaks: bool,
+) -> Result<T, Failure> {
     let cut = |e: &Failure| e.status() == Status::ReaderGone;
     let Some(end) = end? else {
         return listed;
     };
     match (end.success(), listed) {
         (_, Err(failure)) if !cut(&failure) => Err(failure),
+        (Err(failure), _) if speaks && end.killed() => Err(failure), // it could not
+        (Err(failure), _) if speaks => Err(Failure::silent(failure.status())),
         (Err(failure), _) => {
             let text = format!("{}; there is no backup", failure.text());
             Err(Failure::new(failure.status(), text))

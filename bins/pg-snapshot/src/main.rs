@@ -34,6 +34,9 @@ pub struct Words {
     /// Only write a restore point, switch to the next WAL segment and print the name of the one that was closed
     #[arg(long, conflicts_with_all = ["out", "command"])]
     switch_wal: bool,
+    /// COMMAND says itself why it fails: nothing is added to that, unless it could not
+    #[arg(long, conflicts_with = "switch_wal")]
+    command_speaks: bool,
     /// What to run; it reads the list on standard input and must end with 0
     #[arg(last = true, value_name = "COMMAND", required_unless_present = "switch_wal")]
     command: Vec<OsString>,

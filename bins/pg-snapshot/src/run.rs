@@ -59,7 +59,7 @@ pub fn backup(words: &Words) -> Result<(), Failure> {
     };
     let path = out.start(&snapshot)?;
     let oids = tablespaces.iter().map(|t| t.oid).collect();
-    let told = Told { name: &snapshot.backup_name, start: &path };
+    let told = Told { name: &snapshot.backup_name, start: &path, speaks: words.command_speaks };
     let size = command::run(&words.command, &told, &mut session, alive, |list| {
         walk::walk(&cluster.root, &oids, &cluster.version_directory, list)
     })?;

@@ -77,6 +77,21 @@ fn a_command_that_fails_or_reads_half_of_the_list_makes_no_backup() {
 }
 
 #[test]
+fn a_command_that_speaks_is_not_repeated_unless_it_was_killed() {
+    let server = server!();
+    for (script, status, said) in [
+        ("echo why >&2; exit 73", 73, "why\n"),
+        ("echo why >&2; exit 137", 137, "why\n"),
+        ("kill -9 $$", 137, "pg-snapshot: sh was ended by signal 9\n"),
+    ] {
+        let speaks = server.backup_with(&["--command-speaks"], &format!("cat >/dev/null; {script}")).output();
+        let ended: Ended = speaks.expect("run").into();
+        assert_eq!((ended.status, ended.stderr.as_str()), (status, said), "{ended:?}");
+        assert!(!server.is_backed_up(), "{script}");
+    }
+}
+
+#[test]
 fn a_session_that_is_lost_ends_the_command() {
     let server = server!();
     let child = server.backup_command("cat >/dev/null; echo $$ > pid; sleep 60 & sleep 60").spawn().expect("run");

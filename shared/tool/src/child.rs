@@ -161,6 +161,12 @@ impl End {
         }
     }
 
+    /// Whether a signal ended it, so that it could say nothing.
+    #[must_use]
+    pub fn killed(&self) -> bool {
+        self.status.signal().is_some()
+    }
+
     /// Nothing, if it ended with 0; else its status, passed on, and what happened in words.
     ///
     /// # Errors

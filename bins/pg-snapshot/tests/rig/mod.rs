@@ -172,12 +172,17 @@ impl Server {
 
     /// The same, to be run.
     pub fn backup_command(&self, script: &str) -> Command {
+        self.backup_with(&[], script)
+    }
+
+    /// The same, with more words.
+    pub fn backup_with(&self, words: &[&str], script: &str) -> Command {
         let out = self.dir.join("out");
         for name in fs::read_dir(&out).expect("out").flatten() {
             fs::remove_file(name.path()).expect("removed");
         }
         let mut command = self.snapshot(&["--out"]);
-        command.arg(out).args(["--", "sh", "-c", script]).current_dir(&self.dir);
+        command.arg(out).args(words).args(["--", "sh", "-c", script]).current_dir(&self.dir);
         command
     }
 
