@@ -151,6 +151,11 @@ stored_wal() {	# stored_wal NAME: under which names the repository has it, one a
 	stored=$("$LS" "$REPO/wal_005/" "$1$EXT" $(for extension in $EXTENSIONS; do printf '%s ' "$1$extension"; done) "$1")
 }
 
+data_directory() {	# data_directory VERB DIR: DIR is one, or we cannot VERB it
+	[ -d "$2" ] || die 66 "cannot $1 $2: there is no such directory"
+	[ -f "$2/global/pg_control" ] || die 66 "cannot $1 $2: it is no data directory: it has no global/pg_control"
+}
+
 newline='
 '
 

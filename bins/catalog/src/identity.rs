@@ -15,6 +15,8 @@ use tool::{Child, Failure, Status};
 use crate::programs::Repository;
 use crate::{Repo, load};
 
+mod adopt;
+
 /// The words of `catalog identity`.
 #[derive(clap::Args)]
 pub struct Words {
@@ -26,6 +28,9 @@ pub struct Words {
     /// Write it down in the repository, where it is not yet
     #[arg(long, requires = "control")]
     add: bool,
+    /// Write the cluster down beside those that are known, as after pg_upgrade
+    #[arg(long, requires = "control", conflicts_with = "add")]
+    adopt: bool,
 }
 
 /// Whose it is, and how that is known.
@@ -36,8 +41,8 @@ struct Found {
 
 /// What says whose it is.
 enum Source {
-    /// The object that was written for that.
-    Object,
+    /// The object that was written for that: its text.
+    Object(String),
     /// The sentinel of that backup.
     Sentinel(String),
     /// The header of that WAL object.
@@ -48,7 +53,7 @@ impl Source {
     /// As a word, and the name that goes with it.
     fn parts(&self) -> (&'static str, Option<&str>) {
         match self {
-            Source::Object => ("object", None),
+            Source::Object(_) => ("object", None),
             Source::Sentinel(name) => ("sentinel", Some(name)),
             Source::Segment(name) => ("segment", Some(name)),
         }
@@ -58,7 +63,7 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Source::Object => f.write_str(key::IDENTITY),
+            Source::Object(_) => f.write_str(key::IDENTITY),
             Source::Sentinel(name) => write!(f, "backup {name}"),
             Source::Segment(name) => write!(f, "segment {name}"),
         }
@@ -71,14 +76,19 @@ pub fn run(words: &Words) -> Result<(), Failure> {
     let repository = &words.repo.url;
     let control = words.control.as_deref().map(control).transpose()?;
     let mut found = find(repository)?;
-    if let (Some(found), Some(dir), Some(control)) = (&found, &words.control, &control) {
-        compare(repository, found, dir, control)?;
-    }
-    let written_down = found.as_ref().is_some_and(|found| matches!(found.source, Source::Object));
-    if let (true, false, Some(control), Some(dir)) = (words.add, written_down, &control, &words.control) {
-        let added = add(repository, control)?;
-        compare(repository, &added, dir, control)?;
-        found = Some(added);
+    if let (Some(control), Some(dir)) = (&control, &words.control) {
+        if words.adopt {
+            found = Some(adopt::adopt(repository, found, dir, control)?);
+        }
+        if let Some(found) = &found {
+            compare(repository, found, dir, control)?;
+        }
+        let written_down = found.as_ref().is_some_and(|found| matches!(found.source, Source::Object(_)));
+        if words.add && !written_down {
+            let added = add(repository, control)?;
+            compare(repository, &added, dir, control)?;
+            found = Some(added);
+        }
     }
     let Some(found) = found else {
         tool::note(format_args!("nothing in {} says yet whose repository it is", repository.at("")));
@@ -127,10 +137,12 @@ fn find(repository: &Repository) -> Result<Option<Found>, Failure> {
 
 fn object(repository: &Repository) -> Result<Option<Found>, Failure> {
     let Some(text) = repository.small(key::IDENTITY)? else { return Ok(None) };
-    match Identity::read(text.as_bytes()) {
-        Ok(identity) => Ok(Some(Found { identity, source: Source::Object })),
-        Err(error) => Err(Failure::new(Status::Data, format!("cannot use {}: {error}", repository.at(key::IDENTITY)))),
-    }
+    let identity = Identity::read(text.as_bytes()).map_err(|error| unreadable(repository, &error))?;
+    Ok(Some(Found { identity, source: Source::Object(text) }))
+}
+
+fn unreadable(repository: &Repository, error: &repo::Error) -> Failure {
+    Failure::new(Status::Data, format!("cannot use {}: {error}", repository.at(key::IDENTITY)))
 }
 
 /// By the header of the first segment in the archive, if one can be decoded.
@@ -177,31 +189,41 @@ fn compare(repository: &Repository, found: &Found, dir: &Path, control: &Control
     if found.identity.has(control.system_identifier) {
         return Ok(());
     }
-    let numbers: Vec<_> = found.identity.clusters.iter().map(|known| known.system_identifier.to_string()).collect();
     let text = format!(
         "{} belongs to the cluster with system identifier {} (by {}); that of {} is {}",
         repository.at(""),
-        numbers.join(" or "),
+        numbers(&found.identity, "or"),
         found.source,
         dir.display(),
         control.system_identifier
     );
-    Err(Failure::new(Status::Config, text).hint("Use another prefix for another cluster, also after pg_upgrade."))
+    Err(Failure::new(Status::Config, text)
+        .hint("Use another prefix for another cluster; if it is the same after pg_upgrade: walpipe adopt."))
 }
 
-/// Writes the object. If somebody else was quicker, theirs holds.
-fn add(repository: &Repository, control: &ControlFile) -> Result<Found, Failure> {
-    let known = Known {
+/// The clusters' system identifiers, with that word between them.
+fn numbers(identity: &Identity, word: &str) -> String {
+    let numbers: Vec<_> = identity.clusters.iter().map(|known| known.system_identifier.to_string()).collect();
+    numbers.join(&format!(" {word} "))
+}
+
+/// What is written down of a cluster.
+fn known(repository: &Repository, control: &ControlFile) -> Result<Known, Failure> {
+    Ok(Known {
         system_identifier: control.system_identifier,
         segment_size: control.segment_size.bytes(),
         server_version_num: control.major.map_or(0, pg::Major::version_num),
         since: Some(Timestamp::now()),
         create_only: repository.probe()?,
-    };
-    let identity = Identity { clusters: vec![known] };
+    })
+}
+
+/// Writes the object. If somebody else was quicker, theirs holds.
+fn add(repository: &Repository, control: &ControlFile) -> Result<Found, Failure> {
+    let identity = Identity { clusters: vec![known(repository, control)?] };
     let text = repo::to_text(&identity);
     match repository.put(key::IDENTITY, &mut text.as_bytes(), text.len() as u64, true) {
-        Ok(()) => Ok(Found { identity, source: Source::Object }),
+        Ok(()) => Ok(Found { identity, source: Source::Object(text) }),
         Err(failure) if failure.status().code() == Status::Exists.code() => object(repository)?.ok_or(failure),
         Err(failure) => Err(failure),
     }

@@ -54,27 +54,40 @@ impl Identity {
         }
     }
 
+    /// The object's text with one more cluster in it; what else it says, keys that are not known among
+    /// it, stays as it is. Errors as [`Identity::read`].
+    pub fn text_with(text: &str, known: &Known) -> Result<String, Error> {
+        Identity::read(text.as_bytes())?;
+        let corrupt = |e| Error::Corrupt(format!("identity object is no sound JSON: {e}"));
+        let mut clusters: Vec<Value> = serde_json::from_str(text).map_err(corrupt)?;
+        clusters.push(known.to_json());
+        Ok(crate::to_text(&clusters))
+    }
+
     /// Whether a cluster's backups and WAL belong here.
     pub fn has(&self, system_identifier: u64) -> bool {
         self.clusters.iter().any(|known| known.system_identifier == system_identifier)
     }
 }
 
+impl Known {
+    fn to_json(&self) -> Value {
+        let mut entry = json!({
+            "system_identifier": self.system_identifier,
+            "segment_size": self.segment_size,
+            "server_version_num": self.server_version_num,
+            "since": self.since.map(crate::time::to_text),
+        });
+        if let Some(found) = &self.create_only {
+            entry["create_only"] = json!(found);
+        }
+        entry
+    }
+}
+
 impl Serialize for Identity {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let entry = |known: &Known| {
-            let mut entry = json!({
-                "system_identifier": known.system_identifier,
-                "segment_size": known.segment_size,
-                "server_version_num": known.server_version_num,
-                "since": known.since.map(crate::time::to_text),
-            });
-            if let Some(found) = &known.create_only {
-                entry["create_only"] = json!(found);
-            }
-            entry
-        };
-        self.clusters.iter().map(entry).collect::<Vec<_>>().serialize(serializer)
+        self.clusters.iter().map(Known::to_json).collect::<Vec<_>>().serialize(serializer)
     }
 }
 
@@ -88,6 +101,23 @@ mod tests {
         let identity = Identity::read(text.as_bytes()).unwrap();
         assert_eq!(crate::to_text(&identity), text);
         assert!(identity.has((1 << 63) + 1) && !identity.has(1 << 63));
+    }
+
+    #[test]
+    fn one_more_cluster_leaves_what_is_there_as_it_is() {
+        let known = Known {
+            system_identifier: 2,
+            segment_size: 1 << 20,
+            server_version_num: 170000,
+            since: None,
+            create_only: None,
+        };
+        let text = r#"[{"system_identifier":18446744073709551615,"later":{"b":1,"a":[1.5]}}]"#;
+        let more = Identity::text_with(text, &known).unwrap();
+        assert!(more.starts_with(&text[..text.len() - 1]), "{more}");
+        let identity = Identity::read(more.as_bytes()).unwrap();
+        assert!(identity.has(u64::MAX) && identity.clusters[1] == known);
+        assert!(Identity::text_with("[]", &known).is_err());
     }
 
     #[test]
