@@ -29,8 +29,11 @@ def offsets(size, small, dice):
                       + [dice.randrange(size) for _ in range(200 - 12)]))
 
 
-def test_a_cut_segment_is_never_handed_over(stored):
+@pytest.mark.parametrize("what", ["segment", "backup file"])
+def test_a_cut_wal_file_is_never_handed_over(stored, what):
     rig, pg, repo, _, segment = stored
+    if what == "backup file":       # small: at every offset
+        segment = next(n.removesuffix(".lz4") for n in os.listdir(repo + "/wal_005") if n.endswith(".backup.lz4"))
     path = f"{repo}/wal_005/{segment}.lz4"
     with open(path, "rb") as f:
         whole = f.read()
@@ -68,15 +71,15 @@ def test_a_cut_segment_is_never_handed_over(stored):
 
 
 @pytest.mark.parametrize("what", ["backup_label.tar.lz4", "pg_control.tar.lz4", "part"])
-def test_a_cut_part_fails_the_restore_before_pg_control_stands(stored, what):
+def test_a_cut_part_fails_the_restore_before_pg_control_stands(stored, what, long):
     rig, _, repo, name, _ = stored
     parts = story.parts(repo, name)
     path = [p for p in parts if p.name.startswith(what)][-1]
     whole = path.read_bytes()
     dice = random.Random(2)
     chosen = offsets(len(whole), 600, dice)
-    if what == "part":
-        chosen = chosen[::4]
+    if what == "part" and not long:
+        chosen = chosen[::2]
     for n in chosen:
         path.write_bytes(whole[:n])
         dest = rig.dir / "copy"
@@ -88,13 +91,13 @@ def test_a_cut_part_fails_the_restore_before_pg_control_stands(stored, what):
     story.fetch(rig, rig.dir / "copy", "LATEST", "--files-only")
 
 
-def test_every_cut_of_the_json_objects_is_noticed(stored):
+def test_every_cut_of_the_json_objects_is_noticed(stored, long):
     rig, _, repo, name, _ = stored
     for path in (f"{repo}/basebackups_005/{name}_backup_stop_sentinel.json", f"{repo}/basebackups_005/{name}/files_metadata.json"):
         with open(path, "rb") as f:
             whole = f.read()
         mtime = os.stat(path).st_mtime_ns
-        for n in offsets(len(whole), 100, random.Random(3))[::5]:
+        for n in offsets(len(whole), 600, random.Random(3))[::1 if long else 5]:
             with open(path, "wb") as f:
                 f.write(whole[:n])
             dest = rig.dir / "copy"
@@ -106,6 +109,36 @@ def test_every_cut_of_the_json_objects_is_noticed(stored):
             f.write(whole)
         os.utime(path, ns=(mtime, mtime))
     story.fetch(rig, rig.dir / "copy", name, "--files-only")
+
+
+def test_the_tools_tell_every_cut_of_the_json_objects(stored):
+    """At each offset: the sentinel is no backup, the list of files no list, and metadata that are no JSON are passed over aloud."""
+    rig, _, repo, name, _ = stored
+    rig.settings["PATH"] = f"{rig.session.stage()}/libexec/walpipe:{rig.env()['PATH']}"
+    base = f"{repo}/basebackups_005/{name}"
+
+    def cuts(path):
+        with open(path, "rb") as f:
+            whole = f.read()
+        for n in range(len(whole)) if len(whole) < 2000 else offsets(len(whole), 600, random.Random(5)):
+            with open(path, "wb") as f:
+                f.write(whole[:n])
+            yield n
+        with open(path, "wb") as f:
+            f.write(whole)
+
+    for n in cuts(base + "_backup_stop_sentinel.json"):
+        assert rig.tool("catalog", "show", "--repo", repo, "--restore", name, status=65).out == "", n
+        assert rig.tool("catalog", "list", "--repo", repo, "--names").out == "", n
+    for n in cuts(base + "/metadata.json"):
+        r = rig.tool("catalog", "list", "--repo", repo, "--names")
+        assert r.out == name + "\n" and "goes by its sentinel alone" in r.err, (n, r)
+    for n in cuts(base + "/files_metadata.json"):
+        (rig.dir / "list").unlink(missing_ok=True)
+        rig.tool("catalog", "show", "--repo", repo, "--files", rig.dir / "list", name)
+        rig.tool("tarpart", "extract", "-C", rig.dir / "copy", "--metadata", rig.dir / "list", "--source", "echo ran >&2", status=65)
+        assert story.absent_or_empty(rig.dir / "copy"), n
+    assert rig.tool("catalog", "list", "--repo", repo, "--names").err == ""
 
 
 @pytest.mark.parametrize("what", ["part_001", "pg_control", "backup_label", "last"])

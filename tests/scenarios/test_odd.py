@@ -154,6 +154,19 @@ def test_a_relation_of_3_gib_of_holes_costs_little(rig):
     assert back.sql("select pg_relation_size('big')") == str(3 << 30)
 
 
+def test_wal_in_bounded_memory(rig):
+    pg = story.archived(rig, segment=64, small=True, conf={"archive_command": "'false'"})
+    pg.sql("create table t as select g, md5(g::text) from generate_series(1, 400000) g")
+    name = pg.sql("select pg_walfile_name(pg_current_wal_lsn())")
+    pg.sql("select pg_switch_wal()")
+    for _ in range(2):      # stored, and compared
+        peaks = sampled(rig, "walpipe", "wal-push", pg.data / "pg_wal" / name, cwd=pg.data)
+        assert {"wal-push", "compress", "walcat"} <= set(peaks) and max(peaks.values()) <= bound(), peaks
+    peaks = sampled(rig, "walpipe", "wal-fetch", name, rig.dir / "fetched", cwd=pg.data)
+    assert {"wal-fetch", "compress", "walcat"} <= set(peaks) and max(peaks.values()) <= bound(), peaks
+    assert (rig.dir / "fetched").read_bytes() == (pg.data / "pg_wal" / name).read_bytes()
+
+
 def test_20000_relations_in_bounded_memory(rig):
     pg = story.archived(rig, small=True)
     pg.sql("create procedure many() language plpgsql as $$ begin for i in 1..20000 loop execute 'create table r' || i || ' ()';"
