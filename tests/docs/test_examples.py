@@ -5,7 +5,7 @@ import shutil
 import manual
 import pytest
 
-from lib import need, servers
+from lib import need, s3, servers
 from lib.cluster import Cluster
 from lib.rig import Rig
 
@@ -43,12 +43,12 @@ class Place:
         self.count += 1
         return self.rig.mkdir(f"w{self.count}")
 
-    def run(self, sessions):
+    def run(self, sessions, settings):
         """Run the commands one after another in one shell: [(what it printed, its status)]."""
         work = self.fresh()
         script = "exec 2>&1\n" + "".join(f"{command}\nprintf '\\036%s\\036' $?\n" for command, _ in sessions)
         tools = self.rig.session.stage() / "libexec/walpipe"
-        env = self.pg.env({"REPO": self.repo, "SEG": self.segment, "PATH": f"{tools}:{self.rig.env()['PATH']}"})
+        env = self.pg.env({"REPO": self.repo, "SEG": self.segment, "PATH": f"{tools}:{self.rig.env()['PATH']}", **settings})
         path = self.rig.write(f"w{self.count}.sh", script)
         pieces = self.rig.run("sh", path, cwd=work, env=env, timeout=180).out.split("\036")
         assert len(pieces) == 2 * len(sessions) + 1 and pieces[-1] == "", pieces
@@ -70,7 +70,11 @@ def place(session):
 @pytest.mark.parametrize("path", [p for p in manual.PAGES if sessions_of(p)], ids=lambda p: p.name)
 def test_the_sessions_of_a_page_run_as_shown(place, path):
     sessions = sessions_of(path)
-    for (command, shown), (printed, status) in zip(sessions, place.run(sessions)):
+    settings = {}
+    if any("$BUCKET" in command for command, _ in sessions):
+        bucket = s3.Bucket(place.rig)
+        settings = {**bucket.server.settings(), "BUCKET": bucket.name}
+    for (command, shown), (printed, status) in zip(sessions, place.run(sessions, settings)):
         assert status == "0", f"$ {command}\n{printed}=> {status}"
         assert manual.pattern(shown).fullmatch(printed), f"$ {command}\nprints\n{printed}\nand is shown with\n" + "\n".join(shown)
 
