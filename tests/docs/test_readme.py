@@ -8,14 +8,15 @@ import subprocess
 
 import pytest
 
-from lib import need, servers
+from lib import need, s3, servers
 from lib.cluster import Cluster
 from lib.rig import ROOT, wait_for
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 BLOCKS = [(m[1], m[2]) for m in BLOCK.finditer(README)]
-SH = [text for tag, text in BLOCKS if tag == "sh"]
+IN_S3 = [text for tag, text in BLOCKS if tag == "sh" and ("WALG_S3_PREFIX" in text or ".standby" in text)]
+SH = [text for tag, text in BLOCKS if tag == "sh" and text not in IN_S3]
 
 
 def test_every_block_says_what_it_is():
@@ -126,3 +127,24 @@ def test_the_sh_blocks_do_what_they_say(rig, server):
     for block in others:
         text = shell.run(block)
     assert "repository=" + str(backup) in text and "usage: walpipe" in text
+
+
+def test_the_blocks_of_s3_do_what_they_say(rig, server):
+    rig.want_tools("walpipe", "catalog", "pg-snapshot", "tarpart", "s3put", "s3get", "s3ls", "s3rm")
+    push, standby = IN_S3
+    assert len((push + standby).splitlines()) < 25
+    pg, bucket = server, s3.Bucket(rig)
+    settings = bucket.server.settings()
+    settings["FORCE_PATH"] = settings.pop("AWS_S3_FORCE_PATH_STYLE")
+    path = f"{rig.session.stage()}/bin:{pg.bin}:{servers.client()}:/usr/local/bin:/usr/bin:/bin"
+    env = pg.env({**settings, "BUCKET": bucket.name, "PATH": path, "WALPIPE_EXEC_PATH": None, "LC_ALL": "C"})
+    pg.configure(archive_mode="on", archive_command="'false'")
+    rig.run(pg.bin / "pg_ctl", "-D", pg.data, "-l", rig.dir / "home/server.log", "-w", "start", env=env)
+    shell = Shell(rig, env)
+    shell.run(push)
+    assert len(bucket.backups()) == 1
+    pg.sql("create table late as select 7 as seven")
+    pg.switch()
+    shell.run(standby)
+    question = ("psql", "-p", "5434", "-Atc", "select seven from late", "postgres")
+    wait_for(lambda: rig.run(*question, env=env, status=None).out == "7\n", 60, why="the row on the standby")
