@@ -133,7 +133,7 @@ def test_the_blocks_of_s3_do_what_they_say(rig, server):
     rig.want_tools("walpipe", "catalog", "pg-snapshot", "tarpart", "s3put", "s3get", "s3ls", "s3rm")
     push, standby = IN_S3
     assert len((push + standby).splitlines()) < 25
-    pg, bucket = server, s3.Bucket(rig)
+    pg, bucket = server, s3.Bucket(rig, path="main")
     settings = bucket.server.settings()
     settings["FORCE_PATH"] = settings.pop("AWS_S3_FORCE_PATH_STYLE")
     path = f"{rig.session.stage()}/bin:{pg.bin}:{servers.client()}:/usr/local/bin:/usr/bin:/bin"
