@@ -148,7 +148,11 @@ stored_wal() {	# stored_wal NAME: under which names the repository has it, one a
 		return 0
 	fi
 	# shellcheck disable=SC2046,SC2086  # one word each
-	stored=$("$LS" "$REPO/wal_005/" "$1$EXT" $(for extension in $EXTENSIONS; do printf '%s ' "$1$extension"; done) "$1")
+	stored=$("$LS" "$REPO/wal_005/" "$1$EXT" $(for extension in $EXTENSIONS; do printf '%s ' "$1$extension"; done) "$1") || {
+		looked=$?
+		[ "$looked" -ne 66 ] || return 69	# the store itself is not there: that says nothing of the file
+		return "$looked"
+	}
 }
 
 data_directory() {	# data_directory VERB DIR: DIR is one, or we cannot VERB it
