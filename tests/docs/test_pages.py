@@ -216,3 +216,10 @@ def test_walpipe_7_names_what_is_refused_and_what_is_idle():
         assert name in said[idle], name
     assert not said[idle] - set(constants("IDLE") + constants("IDLE_PREFIXES"))
     assert build_directory()
+
+
+def test_scripts_install_installs_every_program_that_is_built():
+    programs = {f.parent.parent.name for f in (ROOT / "bins").glob("*/src/main.rs")}
+    programs |= {f.stem for f in (ROOT / "bins").glob("*/src/bin/*.rs")}
+    line = next(line for line in (ROOT / "scripts/install").read_text().splitlines() if line.startswith("tools="))
+    assert set(line.split("'")[1].split()) == programs

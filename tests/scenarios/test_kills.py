@@ -66,7 +66,7 @@ class Rounds:
         self.hits = self.tried = 0
 
     def __iter__(self):
-        while self.hits < self.wanted and self.tried < 5 * self.wanted:
+        while self.hits < self.wanted and self.tried < 10 * self.wanted:
             self.tried += 1
             yield self.tried
 
