@@ -16,9 +16,9 @@ use crate::answer::ErrorBody;
 use crate::body::{Progress, Watched};
 use crate::bucket;
 use crate::config::{Config, Sse};
-use crate::credentials::Provider;
+use crate::credentials::{Credentials, Provider};
 use crate::refusal::{Cause, Fault, Intent, Refusal};
-use crate::sign::{Unsigned, sign};
+use crate::sign::{Header, Unsigned, sign};
 use crate::tls;
 
 /// How long a connection may take, TLS included.
@@ -53,17 +53,15 @@ pub(crate) struct Call<'a> {
     /// The whole key; none for the bucket.
     pub key: Option<&'a str>,
     pub query: &'a [(&'a str, String)],
-    pub headers: &'a [(&'a str, String)],
+    pub headers: &'a [Header],
     pub body: Bytes,
     /// How many times the usual time it may be without progress.
     pub patience: u32,
-    /// Whether it is tried again at all.
-    pub again: bool,
 }
 
 impl Call<'_> {
     pub(crate) const fn new(method: Method, intent: Intent) -> Self {
-        Self { method, intent, key: None, query: &[], headers: &[], body: Bytes::new(), patience: 1, again: true }
+        Self { method, intent, key: None, query: &[], headers: &[], body: Bytes::new(), patience: 1 }
     }
 }
 
@@ -174,7 +172,8 @@ impl Client {
         let (mut moved, mut renewed, mut skewed) = (false, false, false);
         loop {
             tries += 1;
-            let answered = match self.once(call).await {
+            let key = self.credentials.get(&self.http).await.map_err(Fault::said)?;
+            let answered = match self.once(call, &key).await {
                 Ok(response) => finish(response).await,
                 Err(cause) => Err(cause),
             };
@@ -192,7 +191,7 @@ impl Client {
                     self.set_region(region);
                     continue;
                 }
-                if refusal.expired() && !renewed && self.renew().await {
+                if refusal.expired() && !renewed && self.credentials.refused(&key).await {
                     renewed = true;
                     continue;
                 }
@@ -207,16 +206,15 @@ impl Client {
             }
             let unheard = matches!(cause, Cause::Network(_)) && !self.seen_bucket();
             let most = if unheard { self.config.retries.min(KNOCKS) } else { self.config.retries };
-            if !call.again || !cause.may_pass() || tries > most {
+            if !cause.may_pass() || tries > most {
                 return Err(Fault { cause, tries, took: start.elapsed() });
             }
             tokio::time::sleep(pause.unwrap_or_else(|| backoff(tries))).await;
         }
     }
 
-    /// Sends a request once.
-    async fn once(&self, call: &Call<'_>) -> Result<Response, Cause> {
-        let key = self.credentials.get(&self.http).await.map_err(Cause::Said)?;
+    /// Sends a request once, signed with `key`.
+    async fn once(&self, call: &Call<'_>, key: &Credentials) -> Result<Response, Cause> {
         let region = self.region().await;
         let style = self.config.path_style;
         let (origin, base) = bucket::place(self.config.endpoint.as_deref(), &region, &self.bucket, style);
@@ -227,7 +225,7 @@ impl Client {
         };
         let mut headers = call.headers.to_vec();
         if self.config.payer {
-            headers.push(("x-amz-request-payer", "requester".to_owned()));
+            headers.push(("x-amz-request-payer".into(), "requester".to_owned()));
         }
         let request = Unsigned {
             service: "s3",
@@ -240,7 +238,7 @@ impl Client {
             payload: &call.body,
             payload_too: !(self.config.unsigned_payload && origin.starts_with("https:")),
         };
-        let (url, headers) = sign(&request, &key).map_err(Cause::Said)?;
+        let (url, headers) = sign(&request, key).map_err(Cause::Said)?;
         let mut request = Request::new(call.method.clone(), url);
         *request.headers_mut() = headers;
         let progress = Progress::new();
@@ -323,13 +321,6 @@ impl Client {
         *self.region.lock().unwrap_or_else(PoisonError::into_inner) = Some(region.to_owned());
     }
 
-    async fn renew(&self) -> bool {
-        match self.credentials.get(&self.http).await {
-            Ok(key) => self.credentials.refused(&key).await,
-            Err(_) => false,
-        }
-    }
-
     fn slow_down(&self) {
         self.calm.store(0, Ordering::Relaxed);
         let _ = self.lanes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some((n / 2).max(1)));
@@ -344,9 +335,9 @@ impl Client {
     }
 
     /// The metadata of walpipe and of the settings, as headers.
-    pub(crate) fn metadata(&self, own: &BTreeMap<&str, String>) -> Vec<(String, String)> {
-        let own = own.iter().map(|(name, value)| (format!("x-amz-meta-walpipe-{name}"), value.clone()));
-        own.chain(self.config.metadata.iter().map(|(n, v)| (format!("x-amz-meta-{n}"), v.clone()))).collect()
+    pub(crate) fn metadata(&self, own: &BTreeMap<&str, String>) -> Vec<Header> {
+        let own = own.iter().map(|(name, value)| (format!("x-amz-meta-walpipe-{name}").into(), value.clone()));
+        own.chain(self.config.metadata.iter().map(|(n, v)| (format!("x-amz-meta-{n}").into(), v.clone()))).collect()
     }
 }
 

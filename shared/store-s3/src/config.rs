@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use store::{Error, Why};
+use store::{CreateOnly, Error, Why};
 
 /// The value of a setting or a variable of the environment, if it is set and not empty.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -36,19 +36,6 @@ pub enum Sse {
     Kms(String),
     /// With this key, which every reader has to send.
     Customer(String),
-}
-
-/// What a server does with `If-None-Match: *`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Conditional {
-    /// Nobody has found out: the header is sent, and there is a look before and after.
-    Unknown,
-    /// It ignores it: there is a look before and after.
-    No,
-    /// It honours it for a single PUT.
-    Put,
-    /// It honours it for a single PUT and for the completion of a multipart upload.
-    Complete,
 }
 
 /// How a bucket is reached, and how objects are kept in it.
@@ -88,8 +75,8 @@ pub struct Config {
     pub unsigned_payload: bool,
     /// Lists are asked for in the first version's way.
     pub list_v1: bool,
-    /// What the server is known to do with `If-None-Match: *`.
-    pub conditional: Conditional,
+    /// What the server is known to do with `If-None-Match: *`; none where nobody has found out.
+    pub create_only: Option<CreateOnly>,
     /// Where keys are found: what [`Config::read`] was given, of the names that matter to that.
     pub(crate) environment: crate::credentials::Environment,
 }
@@ -138,11 +125,11 @@ impl Config {
             return Err(Error::Config(why));
         }
         let seconds = number::<u64>("WALPIPE_S3_TIMEOUT", look("WALPIPE_S3_TIMEOUT"), "a number of seconds")?;
-        let conditional = match look("WALPIPE_S3_CREATE_ONLY").as_deref() {
-            None | Some("unknown") => Conditional::Unknown,
-            Some("no") => Conditional::No,
-            Some("put") => Conditional::Put,
-            Some("complete") => Conditional::Complete,
+        let create_only = match look("WALPIPE_S3_CREATE_ONLY").as_deref() {
+            None | Some("unknown") => None,
+            Some("no") => Some(CreateOnly::No),
+            Some("put") => Some(CreateOnly::Put),
+            Some("complete") => Some(CreateOnly::Complete),
             Some(other) => return Err(wrong("WALPIPE_S3_CREATE_ONLY", other, "one of unknown, no, put, complete")),
         };
         let config = Self {
@@ -164,7 +151,7 @@ impl Config {
             unsigned_payload: truth("WALPIPE_S3_UNSIGNED_PAYLOAD", look("WALPIPE_S3_UNSIGNED_PAYLOAD"))?
                 .unwrap_or(false),
             list_v1: truth("S3_USE_LIST_OBJECTS_V1", s3(look, "USE_LIST_OBJECTS_V1"))?.unwrap_or(false),
-            conditional,
+            create_only,
             endpoint,
             region,
             environment,

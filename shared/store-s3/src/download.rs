@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use reqwest::{Method, Response, StatusCode};
 use sha2::{Digest, Sha256};
-use store::{Download, Error, Key};
+use store::{Download, Error, Key, hex};
 use tokio::runtime::Handle;
 
 use crate::client::{Call, Client, backoff, header, network};
@@ -57,8 +57,8 @@ async fn whole(client: &Client, full: &str) -> Result<Response, Fault> {
 async fn ask(client: &Client, full: &str, from: Option<(u64, Option<&str>)>) -> Result<Response, Fault> {
     let mut headers = object::customer(client);
     if let Some((at, etag)) = from {
-        headers.push(("range", format!("bytes={at}-")));
-        headers.extend(etag.map(|etag| ("if-match", etag.to_owned())));
+        headers.push(("range".into(), format!("bytes={at}-")));
+        headers.extend(etag.map(|etag| ("if-match".into(), etag.to_owned())));
     }
     client.send(&Call { key: Some(full), headers: &headers, ..Call::new(Method::GET, Intent::Get) }).await
 }
@@ -147,7 +147,7 @@ impl Read for Body {
             let handle = self.handle.clone();
             let Some(piece) = handle.block_on(self.next()).map_err(io::Error::other)? else {
                 if let Some((sum, wanted)) = self.sum.take() {
-                    let came: String = sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+                    let came = hex(&sum.finalize());
                     if came != wanted {
                         let text = format!("its bytes have the SHA-256 {came}, and were stored with {wanted}");
                         return Err(io::Error::other(Error::Corrupt(text.into())));

@@ -27,7 +27,7 @@ mod tls;
 mod unfinished;
 mod upload;
 
-pub use config::{Conditional, Config, Lookup, SECRETS};
+pub use config::{Config, Lookup, SECRETS};
 pub use unfinished::Unfinished;
 
 use client::Client;

@@ -15,6 +15,7 @@ use crate::bucket;
 use crate::client::{Call, Client, header};
 use crate::config::Sse;
 use crate::refusal::Intent;
+use crate::sign::Header;
 
 /// What an answer about an object says of it.
 #[derive(Clone, Debug)]
@@ -76,12 +77,12 @@ pub(crate) async fn head(client: &Client, key: &Key) -> Result<Option<Object>, E
 }
 
 /// The headers by which a customer's key is sent: on whatever reads or writes an object.
-pub(crate) fn customer(client: &Client) -> Vec<(&'static str, String)> {
+pub(crate) fn customer(client: &Client) -> Vec<Header> {
     match &client.config.sse {
         Sse::Customer(key) => vec![
-            ("x-amz-server-side-encryption-customer-algorithm", "AES256".to_owned()),
-            ("x-amz-server-side-encryption-customer-key", BASE64.encode(key)),
-            ("x-amz-server-side-encryption-customer-key-md5", md5(key.as_bytes())),
+            ("x-amz-server-side-encryption-customer-algorithm".into(), "AES256".to_owned()),
+            ("x-amz-server-side-encryption-customer-key".into(), BASE64.encode(key)),
+            ("x-amz-server-side-encryption-customer-key-md5".into(), md5(key.as_bytes())),
         ],
         _ => Vec::new(),
     }
@@ -93,12 +94,7 @@ pub(crate) fn md5(bytes: &[u8]) -> String {
 }
 
 /// All headers of an object that is to be made: names and values.
-pub(crate) fn headers(
-    client: &Client,
-    options: &PutOptions,
-    plain: Option<Content>,
-    mark: &str,
-) -> Vec<(String, String)> {
+pub(crate) fn headers(client: &Client, options: &PutOptions, plain: Option<Content>, mark: &str) -> Vec<Header> {
     let config = &client.config;
     let mut own = BTreeMap::from([("upload", mark.to_owned())]);
     let of = if options.content.is_some() { "content" } else { "object" };
@@ -108,7 +104,7 @@ pub(crate) fn headers(
         own.insert("of", of.to_owned());
     }
     let mut all = client.metadata(&own);
-    let mut add = |name: &str, value: String| all.push((name.to_owned(), value));
+    let mut add = |name: &'static str, value: String| all.push((name.into(), value));
     add("x-amz-storage-class", config.storage_class.clone());
     match &config.sse {
         Sse::Aes256 => add("x-amz-server-side-encryption", "AES256".to_owned()),
@@ -126,7 +122,7 @@ pub(crate) fn headers(
         add("x-amz-object-lock-mode", mode.clone());
         add("x-amz-object-lock-retain-until-date", Timestamp::from_second(until).unwrap_or(Timestamp::MAX).to_string());
     }
-    all.extend(customer(client).into_iter().map(|(name, value)| (name.to_owned(), value)));
+    all.extend(customer(client));
     all
 }
 

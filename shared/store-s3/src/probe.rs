@@ -45,11 +45,10 @@ async fn attempt(client: &Client, scratch: &Key) -> Result<CreateOnly, Error> {
 /// A put with all headers that objects get.
 async fn put(client: &Client, full: &str, conditional: bool) -> Result<reqwest::Response, Fault> {
     let mut headers = object::headers(client, &PutOptions::default(), None, "probe");
-    headers.push(("content-md5".to_owned(), object::md5(PROBE)));
+    headers.push(("content-md5".into(), object::md5(PROBE)));
     if conditional {
-        headers.push(("if-none-match".to_owned(), "*".to_owned()));
+        headers.push(("if-none-match".into(), "*".to_owned()));
     }
-    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     let body = Bytes::from_static(PROBE);
     client.send(&Call { key: Some(full), headers: &headers, body, ..Call::new(Method::PUT, Intent::Put) }).await
 }
@@ -74,7 +73,6 @@ async fn class_is_kept(client: &Client, full: &str) -> Result<(), Error> {
 /// Whether the completion of a multipart upload is refused where there is an object already.
 async fn complete(client: &Client, full: &str) -> Result<bool, Error> {
     let headers = object::headers(client, &PutOptions::default(), None, "probe");
-    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     let query = [("uploads", String::new())];
     let begin = Call { key: Some(full), query: &query, headers: &headers, ..Call::new(Method::POST, Intent::Put) };
     let begun: Initiated = client.document(&begin).await?;
@@ -87,14 +85,14 @@ async fn complete(client: &Client, full: &str) -> Result<bool, Error> {
 
 async fn complete_as(client: &Client, full: &str, id: &str) -> Result<bool, Error> {
     let mut headers = object::customer(client);
-    headers.push(("content-md5", object::md5(PROBE)));
+    headers.push(("content-md5".into(), object::md5(PROBE)));
     let query = [("partNumber", "1".to_owned()), ("uploadId", id.to_owned())];
     let body = Bytes::from_static(PROBE);
     let part = Call { key: Some(full), query: &query, headers: &headers, body, ..Call::new(Method::PUT, Intent::Put) };
     let part = client.call(&part).await?;
     let etag = header(part.headers(), "etag").unwrap_or_default();
     let query = [("uploadId", id.to_owned())];
-    let headers = [("if-none-match", "*".to_owned())];
+    let headers = [("if-none-match".into(), "*".to_owned())];
     let body = Bytes::from(crate::upload::completion([(1, etag.as_str())].into_iter()));
     let call = Call { key: Some(full), query: &query, headers: &headers, body, ..Call::new(Method::POST, Intent::Put) };
     match client.send(&call).await {

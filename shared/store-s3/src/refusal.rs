@@ -45,6 +45,18 @@ pub(crate) struct Fault {
     pub took: Duration,
 }
 
+impl Fault {
+    /// One whose words are known already.
+    pub(crate) const fn said(error: Error) -> Self {
+        Self::of(Cause::Said(error))
+    }
+
+    /// One that trying again would not change.
+    pub(crate) const fn of(cause: Cause) -> Self {
+        Self { cause, tries: 1, took: Duration::ZERO }
+    }
+}
+
 /// What a request was to do, for the words of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Intent {

@@ -57,7 +57,10 @@ async fn batch(client: &Client, keys: &[Key], failed: &mut dyn FnMut(&Key, Error
     let names: Vec<String> = keys.iter().map(|key| client.full(key.as_str())).collect();
     let objects: String = names.iter().map(|name| format!("<Object><Key>{}</Key></Object>", escape(name))).collect();
     let document = format!("<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{objects}</Delete>");
-    let headers = [("content-md5", object::md5(document.as_bytes())), ("content-type", "application/xml".to_owned())];
+    let headers = [
+        ("content-md5".into(), object::md5(document.as_bytes())),
+        ("content-type".into(), "application/xml".to_owned()),
+    ];
     let query = [("delete", String::new())];
     let call = Call {
         query: &query,
@@ -66,8 +69,7 @@ async fn batch(client: &Client, keys: &[Key], failed: &mut dyn FnMut(&Key, Error
         ..Call::new(Method::POST, Intent::Delete)
     };
     let (_, text) = client.answer(&call).await?;
-    let answer: Deleted =
-        parse(&text).map_err(|error| Fault { cause: Cause::Said(error), tries: 1, took: std::time::Duration::ZERO })?;
+    let answer: Deleted = parse(&text).map_err(Fault::said)?;
     for (key, name) in keys.iter().zip(&names) {
         if let Some(error) = answer.error.iter().find(|error| error.key == *name) {
             if error.code != "NoSuchKey" {
@@ -91,8 +93,5 @@ fn refused(client: &Client, code: String, message: String) -> Error {
         _ => reqwest::StatusCode::BAD_REQUEST,
     };
     let refusal = Refusal::new(status, ErrorBody { code, message, region: None });
-    client.explain(
-        Fault { cause: Cause::Refused(Box::new(refusal)), tries: 1, took: std::time::Duration::ZERO },
-        Intent::Delete,
-    )
+    client.explain(Fault::of(Cause::Refused(Box::new(refusal))), Intent::Delete)
 }

@@ -1,5 +1,7 @@
 //! SigV4 on a request, by rusoto_signature.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
@@ -9,6 +11,9 @@ use rusoto_signature::{Region, SignedRequest};
 use store::Error;
 
 use crate::credentials::Credentials;
+
+/// A header: its name and its value.
+pub(crate) type Header = (Cow<'static, str>, String);
 
 /// What is signed: a request of `service` (`s3`, `sts`) in `region`.
 pub(crate) struct Unsigned<'a> {
@@ -21,7 +26,7 @@ pub(crate) struct Unsigned<'a> {
     pub path: &'a str,
     /// Not encoded.
     pub query: &'a [(&'a str, String)],
-    pub headers: &'a [(&'a str, String)],
+    pub headers: &'a [Header],
     pub payload: &'a Bytes,
     /// Whether the payload is signed as well.
     pub payload_too: bool,
@@ -44,7 +49,7 @@ pub(crate) fn sign(request: &Unsigned<'_>, key: &Credentials) -> Result<(Url, He
         signed.add_param(*name, value.as_str());
     }
     for (name, value) in request.headers {
-        signed.add_header(*name, value);
+        signed.add_header(name.as_ref(), value);
     }
     if request.payload_too {
         signed.set_payload(Some(request.payload.clone()));

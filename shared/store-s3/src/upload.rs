@@ -10,14 +10,14 @@ use bytes::{Bytes, BytesMut};
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use sha2::{Digest, Sha256};
-use store::{Content, Error, Key, PutOptions, Upload, Why};
+use store::{Content, CreateOnly, Error, Key, PutOptions, Upload, Why, hex};
 
 use crate::answer::{Completed, Initiated, escape};
 use crate::client::{Call, Client, header, parse};
-use crate::config::Conditional;
 use crate::object::{self, Object};
 use crate::parts::Sizes;
-use crate::refusal::{Cause, Fault, Intent};
+use crate::refusal::{Fault, Intent};
+use crate::sign::Header;
 use crate::{Abort, S3Store};
 
 /// Buffers of one stream at most, the one that is being filled among them.
@@ -135,7 +135,6 @@ impl<'a> S3Upload<'a> {
     fn begin(&self) -> Result<Multi, Error> {
         let client = self.client();
         let headers = object::headers(client, &self.options, None, &self.mark);
-        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
         let query = [("uploads", String::new())];
         let call =
             Call { key: Some(&self.full), query: &query, headers: &headers, ..Call::new(Method::POST, Intent::Put) };
@@ -178,15 +177,16 @@ impl<'a> S3Upload<'a> {
     /// A PUT of all that there is, which is in the buffer.
     fn put_at_once(&mut self) -> Result<(Option<String>, bool), Error> {
         let bytes = std::mem::take(&mut self.buffer).freeze();
-        let content = Content { sha256: hex(&Sha256::digest(&bytes)), size: bytes.len() as u64 };
+        let digest = || Content { sha256: hex(&Sha256::digest(&bytes)), size: bytes.len() as u64 };
+        let told = self.options.content.clone();
+        let plain = if told.is_none() { Some(digest()) } else { None };
         let client = self.client();
-        let mut headers = object::headers(client, &self.options, Some(content.clone()), &self.mark);
+        let mut headers = object::headers(client, &self.options, plain, &self.mark);
         if client.config.unsigned_payload || client.config.retention.is_some() {
-            headers.push(("content-md5".to_owned(), object::md5(&bytes)));
+            headers.push(("content-md5".into(), object::md5(&bytes)));
         }
         let same = |there: &Object| {
-            let known = self.options.content.clone().filter(|_| !there.plain);
-            let ours = if there.plain { Some(content.clone()) } else { known };
+            let ours = if there.plain { Some(digest()) } else { told.clone() };
             match (&there.content, ours) {
                 (Some(theirs), Some(ours)) => Ok(*theirs == ours),
                 _ => self.same_bytes(there, &bytes),
@@ -225,7 +225,6 @@ impl<'a> S3Upload<'a> {
             Ok(by_content.map_or_else(by_etag, |(theirs, ours)| theirs == ours))
         };
         let headers = object::customer(self.client());
-        let headers: Vec<_> = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let result = self.create(&same, &headers, Method::POST, &query, &Bytes::from(document));
         let ours = matches!(&result, Ok((_, true)));
         if let Some(multi) = self.multi.as_mut().filter(|_| ours) {
@@ -239,7 +238,7 @@ impl<'a> S3Upload<'a> {
     fn create(
         &self,
         same: &dyn Fn(&Object) -> Result<bool, Error>,
-        headers: &[(String, String)],
+        headers: &[Header],
         method: Method,
         query: &[(&str, String)],
         body: &Bytes,
@@ -252,12 +251,14 @@ impl<'a> S3Upload<'a> {
             Err(error) => Err(error),
         };
         let look = || self.store.runtime.block_on(object::head(client, &self.key));
-        let promised = match client.config.conditional {
-            Conditional::Complete => true,
-            Conditional::Put => !multipart,
-            Conditional::Unknown | Conditional::No => false,
+        let ours = |there: &Object| there.mark.as_deref() == Some(&self.mark);
+        let promised = match client.config.create_only {
+            Some(CreateOnly::Complete) => true,
+            Some(CreateOnly::Put) => !multipart,
+            Some(CreateOnly::No) | None => false,
         };
-        let mut conditional = self.options.create_only && client.config.conditional != Conditional::No;
+        // where nobody has found out, the header is sent as well
+        let mut conditional = self.options.create_only && client.config.create_only != Some(CreateOnly::No);
         if self.options.create_only
             && !promised
             && let Some(there) = look()?
@@ -265,9 +266,9 @@ impl<'a> S3Upload<'a> {
             return taken(&there);
         }
         let answer = loop {
-            let mut headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+            let mut headers = headers.to_vec();
             if conditional {
-                headers.push(("if-none-match", "*".to_owned()));
+                headers.push(("if-none-match".into(), "*".to_owned()));
             }
             let call = Call {
                 key: Some(&self.full),
@@ -281,18 +282,14 @@ impl<'a> S3Upload<'a> {
                 Ok(answer) => break answer,
                 // our own answer may have been lost, and the object not
                 Err(fault) if fault.is_status(412) && conditional => match look()? {
-                    Some(there) if there.mark.as_deref() == Some(&self.mark) => {
-                        break (there.etag.map(|e| bare(&e)), None);
-                    }
+                    Some(there) if ours(&there) => break (there.etag.map(|e| bare(&e)), None),
                     Some(there) => return taken(&there),
                     None => return Err(Error::Busy("the object that was in the way is gone again".into())),
                 },
                 Err(fault) if fault.is_status(501) && conditional => conditional = false,
                 Err(fault) if multipart && fault.refusal().is_some_and(|refusal| refusal.code == "NoSuchUpload") => {
                     match look()? {
-                        Some(there) if there.mark.as_deref() == Some(&self.mark) => {
-                            break (there.etag.map(|e| bare(&e)), None);
-                        }
+                        Some(there) if ours(&there) => break (there.etag.map(|e| bare(&e)), None),
                         _ => return Err(self.explain(fault)),
                     }
                 }
@@ -330,7 +327,7 @@ impl<'a> S3Upload<'a> {
         }
         match parse::<Completed>(&text) {
             Ok(done) => Ok((done.etag.map(|etag| bare(&etag)).or(etag), Some(headers))),
-            Err(error) => Err(Fault { cause: Cause::Said(error), tries: 1, took: Duration::ZERO }),
+            Err(error) => Err(Fault::said(error)),
         }
     }
 
@@ -348,7 +345,7 @@ async fn put_part(client: &Client, full: &str, id: &str, number: u32, bytes: &By
     let query = [("partNumber", number.to_string()), ("uploadId", id.to_owned())];
     let mut headers = object::customer(client);
     if client.config.unsigned_payload {
-        headers.push(("content-md5", object::md5(bytes)));
+        headers.push(("content-md5".into(), object::md5(bytes)));
     }
     let call = Call {
         key: Some(full),
@@ -358,18 +355,15 @@ async fn put_part(client: &Client, full: &str, id: &str, number: u32, bytes: &By
         ..Call::new(Method::PUT, Intent::Put)
     };
     let response = client.send(&call).await?;
-    header(response.headers(), "etag").ok_or_else(|| {
-        let cause = Cause::Said(Error::Corrupt("the server gave a part no etag".into()));
-        Fault { cause, tries: 1, took: Duration::ZERO }
-    })
+    header(response.headers(), "etag")
+        .ok_or_else(|| Fault::said(Error::Corrupt("the server gave a part no etag".into())))
 }
 
 impl Multi {
     /// Waits for one part to be answered.
     fn take(&mut self) -> Result<(), Fault> {
-        let gone =
-            || Fault { cause: Cause::Said(Error::Broken("a thread is gone".into())), tries: 1, took: Duration::ZERO };
-        let sent = self.receiver.recv().map_err(|_| gone())?;
+        let gone = |_| Fault::said(Error::Broken("a thread is gone".into()));
+        let sent = self.receiver.recv().map_err(gone)?;
         self.flying -= 1;
         self.stored.push((sent.number, sent.result?));
         if let Ok(buffer) = sent.bytes.try_into_mut() {
@@ -446,8 +440,4 @@ fn whole_etag(parts: &[(u32, String)]) -> Option<String> {
 /// An etag without its quotes.
 fn bare(etag: &str) -> String {
     etag.trim_matches('"').to_owned()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

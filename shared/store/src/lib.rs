@@ -105,6 +105,11 @@ pub struct Content {
     pub size: u64,
 }
 
+/// Bytes as hex digits in small letters, as [`Content::sha256`] has them.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What is known of a stored object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meta {

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use store::{Content, PutOptions, Upload};
+use store::{Content, PutOptions, Upload, hex};
 use tool::{Failure, Flow, Input, Limit, Source, Status};
 
 use crate::{Open, broken, failure};
@@ -129,8 +129,4 @@ fn content(text: &str) -> Result<Content, String> {
 
 fn is_sha256(hex: &str) -> bool {
     hex.len() == 64 && hex.bytes().all(|c| c.is_ascii_hexdigit())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

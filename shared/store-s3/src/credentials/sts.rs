@@ -90,7 +90,7 @@ impl Sts {
         form.extend(role.external_id.clone().map(|id| ("ExternalId", id)));
         form.extend(role.seconds.map(|seconds| ("DurationSeconds", seconds.to_string())));
         let body = encoded(&form);
-        let headers = [("content-type", FORM.to_owned())];
+        let headers = [("content-type".into(), FORM.to_owned())];
         let (origin, path) = self.parts();
         let make = || {
             let (url, headers) = sign(
