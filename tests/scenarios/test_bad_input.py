@@ -26,14 +26,14 @@ def refused(rig, pg, result, status=None):
 def test_a_wrong_directory_is_not_backed_up(rig, pg):
     env = pg.env()
     for path in (rig.mkdir("empty"), rig.dir / "absent", rig.write("file", "x")):
-        refused(rig, pg, rig.walpipe("backup-push", path, env=env, status="fail"))
+        refused(rig, pg, rig.walpipe("backup-push", path, env=env, status="fail"), 66)
     other = rig.cluster("other", archive=False)
     r = rig.walpipe("backup-push", other.data, env=env, status="fail")
-    refused(rig, pg, r)
+    refused(rig, pg, r, 78)
     # a copy of the same cluster is not the server's directory either
     pg.sql("checkpoint")
     copy = rig.copy(pg.data, "copy")
-    refused(rig, pg, rig.walpipe("backup-push", copy, env=env, status="fail"))
+    refused(rig, pg, rig.walpipe("backup-push", copy, env=env, status="fail"), 78)
 
 
 def test_no_server_and_no_right_password(rig, pg):
@@ -63,13 +63,16 @@ def test_a_server_that_does_not_archive_is_said_so(rig):
     rig.repo()
     pg = story.archived(rig, small=True, archive=False)
     r = rig.walpipe("backup-push", pg.data, env=pg.env({"WALPIPE_ARCHIVE_TIMEOUT": "2"}), status="fail")
-    refused(rig, pg, r)
+    refused(rig, pg, r, 78)
     assert "archive_mode" in r.err
     pg.stop()
     pg.configure(archive_mode="on", archive_command="'false'")
     pg.start()
+    before = pg.sql("select checkpoint_lsn from pg_control_checkpoint()")
     r = rig.walpipe("backup-push", pg.data, env=pg.env({"WALPIPE_ARCHIVE_TIMEOUT": "2"}), status="fail")
     refused(rig, pg, r, 75)
+    # no backup was even begun: that would have been a checkpoint
+    assert pg.sql("select checkpoint_lsn from pg_control_checkpoint()") == before
     # archiving to another place is not archiving here
     pg.configure(archive_command="'true'")
     pg.sql("select pg_reload_conf()")
@@ -97,8 +100,9 @@ def test_a_running_cluster_is_no_restore_target(rig, pg):
     pg.sql("create table t as select g from generate_series(1, 10) g")
     pg.backup()
     want = pg.digests()
-    r = story.fetch(rig, pg.data, status="fail")
+    r = story.fetch(rig, pg.data, status=73)
     story.one_error(r)
+    assert "a server may be running there" in r.err
     assert pg.running() and pg.digests() == want
     pg.stop()
     pg.start()
@@ -114,13 +118,14 @@ def test_a_directory_that_is_not_empty_is_no_restore_target(rig, pg):
     assert os.listdir(dest) == ["precious"]
     r = story.fetch(rig, dest / "precious", status="fail")
     story.one_error(r)
+    assert (dest / "precious").read_text() == "x"
     # an empty one that is there already is used
     story.fetch(rig, rig.mkdir("empty"), "LATEST", "--files-only")
     assert (rig.dir / "empty/global/pg_control").exists()
 
 
 def test_a_name_that_is_not_there(rig, pg):
-    r = rig.walpipe("backup-fetch", rig.dir / "d", "LATEST", status="fail")
+    r = rig.walpipe("backup-fetch", rig.dir / "d", "LATEST", status=66)
     story.one_error(r)
     assert rig.walpipe("backup-list").out == ""
     assert rig.walpipe("backup-list", "--json").out.strip() == "[]"
@@ -167,17 +172,16 @@ def test_another_cluster_s_wal_is_refused(rig, pg):
         other.sql("select pg_switch_wal()")
     assert not os.path.exists(rig.settings["WALG_FILE_PREFIX"] + f"/wal_005/{name}.lz4")
     before = sorted(os.listdir(rig.settings["WALG_FILE_PREFIX"] + "/wal_005"))
-    r = rig.walpipe("wal-push", other.data / "pg_wal" / name, cwd=other.data, status="fail")
+    r = rig.walpipe("wal-push", other.data / "pg_wal" / name, cwd=other.data, status=78)
     story.one_error(r)
-    assert r.status <= 125
     # and a file of the other cluster in the archiver's hands
     shutil.copy2(other.data / "pg_wal" / name, pg.data / "pg_wal" / "0000000100000000000000EE")
     rig.own(pg.data / "pg_wal" / "0000000100000000000000EE")
-    r = rig.walpipe("wal-push", "pg_wal/0000000100000000000000EE", cwd=pg.data, status="fail")
+    r = rig.walpipe("wal-push", "pg_wal/0000000100000000000000EE", cwd=pg.data, status=65)
     story.one_error(r)
-    assert r.status <= 125
+    assert "of another cluster" in r.err
     assert sorted(os.listdir(rig.settings["WALG_FILE_PREFIX"] + "/wal_005")) == before
-    r = rig.walpipe("backup-push", other.data, env=other.env({"WALPIPE_ARCHIVE_TIMEOUT": "3"}), status="fail")
+    r = rig.walpipe("backup-push", other.data, env=other.env({"WALPIPE_ARCHIVE_TIMEOUT": "3"}), status=78)
     story.one_error(r)
     assert len(story.names(rig.settings["WALG_FILE_PREFIX"])) == 1
 
@@ -229,7 +233,7 @@ def test_history_files_and_partial_segments_have_their_own_rules(rig):
     story.one_error(r)
     (wal / "00000003.history").write_text("not a history\n")
     rig.own(wal / "00000003.history")
-    rig.walpipe("wal-push", "pg_wal/00000003.history", cwd=pg.data, status="fail")
+    rig.walpipe("wal-push", "pg_wal/00000003.history", cwd=pg.data, status=65)
     name = pg.sql("select pg_walfile_name(pg_current_wal_lsn())")
     shutil.copy2(wal / name, wal / (name + ".partial"))
     rig.own(wal / (name + ".partial"))
@@ -259,9 +263,9 @@ def test_garbage_in_the_repository_does_not_hide_what_is_there(rig, pg):
     r = rig.walpipe("backup-list")
     assert name in r.out and "tmp" not in r.out
     story.fetch(rig, rig.dir / "copy", name, "--files-only")
-    r = story.fetch(rig, rig.dir / "copy2", "base_0000000100000000000000ED", status="fail")
+    r = story.fetch(rig, rig.dir / "copy2", "base_0000000100000000000000ED", status=65)
     story.one_error(r)
-    r = story.fetch(rig, rig.dir / "copy2", "base_0000000100000000000000EF", status="fail")
+    r = story.fetch(rig, rig.dir / "copy2", "base_0000000100000000000000EF", status=66)
     assert story.absent_or_empty(rig.dir / "copy2")
 
 

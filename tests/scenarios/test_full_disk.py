@@ -182,8 +182,11 @@ def test_the_root_taken_away_in_mid_backup_means_no_backup(rig):
     rig.strict(allow_unfinished=True)
 
 
-def test_an_unmounted_root_stores_nothing_below_it(rig):
+@pytest.mark.parametrize("where", ["repo", "."])
+def test_an_unmounted_root_stores_nothing_below_it(rig, where):
+    """Whether it is a directory on the disk, which is gone, or the mount point, which is there and empty."""
     mount = small_disk(rig)
+    rig.settings["WALG_FILE_PREFIX"] = str(mount / where)
     pg = story.archived(rig, small=True)
     pg.backup()
     pg.switch()

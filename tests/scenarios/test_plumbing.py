@@ -260,6 +260,25 @@ def test_a_fault_of_the_disk_leaves_nothing_visible(path, fault, status):
         assert os.listdir(repo) == []
 
 
+@pytest.mark.parametrize("words", ["", "--create-only"])
+def test_an_object_is_durable_before_it_has_its_name_and_then_its_name_is(path, words):
+    rig = path
+    if not shutil.which("strace"):
+        need.skip("strace", "not installed")
+    rig.write("in", data(3 * MIB, "words"))
+    repo = rig.dir / "repo"
+    sh(rig, f'strace -f -qq -y -o trace -e trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat fileput "{repo}/a/b/x" {words} <in')
+    calls = [line.split(maxsplit=1)[1] for line in (rig.dir / "trace").read_text().splitlines()]
+    named = [i for i, call in enumerate(calls) if f'"{repo}/a/b/x"' in call]
+    assert len(named) == 1 and calls[named[0]].startswith(("rename", "link")), calls
+    before, after = calls[:named[0]], calls[named[0] + 1:]
+    assert any("sync(" in call and "/a/b/x.tmp." in call for call in before), calls
+    assert any("sync(" in call and f"<{repo}/a/b>" in call for call in after), calls
+    # and so are the folders that were made for it
+    for folder in (repo, repo / "a"):
+        assert any("sync(" in call and f"<{folder}>" in call for call in before), (folder, calls)
+
+
 def test_20000_objects_are_listed_in_constant_memory(path):
     from lib.rig import Memory
     repo = path.dir / "repo"

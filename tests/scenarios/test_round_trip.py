@@ -1,12 +1,13 @@
 """Back up, change, break, restore, compare: the main job."""
 
 import os
+import shutil
 import time
 
 import pytest
 
 import strict_reader
-from lib import story
+from lib import need, story
 from lib.rig import wait_for
 
 
@@ -116,6 +117,30 @@ def test_a_restored_cluster_does_not_archive_unless_it_continues(rig):
     want = back.digests()
     back.switch()
     restore_and_compare(rig, back, want)
+
+
+def test_a_restore_is_durable_before_pg_control_has_its_name(rig):
+    """A crash of the machine, too, leaves a cluster that is whole or that cannot be started."""
+    if not shutil.which("strace"):
+        need.skip("strace", "not installed")
+    pg = story.archived(rig, small=True)
+    pg.backup()
+    shutil.copytree(rig.session.stage() / "libexec/walpipe", rig.dir / "exec")
+    os.rename(rig.dir / "exec/tarpart", rig.dir / "exec/tarpart.real")
+    rig.write("exec/tarpart", f"""#!/bin/sh
+exec strace -f -qq -y -o {rig.dir}/trace -e trace=fsync,syncfs,rename,renameat,renameat2 "$(dirname "$0")/tarpart.real" "$@"
+""", 0o755)
+    rig.own(rig.dir / "exec", recursive=True)
+    dest = rig.dir / "copy"
+    story.fetch(rig, dest, "LATEST", "--files-only", env={"WALPIPE_EXEC_PATH": rig.dir / "exec"})
+    calls = [line.split(maxsplit=1)[1] for line in (rig.dir / "trace").read_text().splitlines()]
+    order = [("syncfs(", f"<{dest}>"), ("rename", '"backup_label"'), ("fsync(", f"<{dest}>"),
+             ("fsync(", "pg_control.walpipe"), ("rename", '"pg_control"'), ("fsync(", f"<{dest}/global>")]
+    at = 0
+    for call, what in order:
+        found = [i for i in range(at, len(calls)) if calls[i].startswith(call) and what in calls[i]]
+        assert found, (call, what, calls)
+        at = found[0] + 1
 
 
 def test_the_stored_list_names_every_file_of_the_cluster(rig):
