@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import hashlib
+import io
 import json
 import os
 import pty
@@ -9,6 +10,7 @@ import random
 import shutil
 import signal
 import subprocess
+import tarfile
 import time
 
 import pytest
@@ -277,6 +279,43 @@ def test_an_object_is_durable_before_it_has_its_name_and_then_its_name_is(path, 
     # and so are the folders that were made for it
     for folder in (repo, repo / "a"):
         assert any("sync(" in call and f"<{folder}>" in call for call in before), (folder, calls)
+
+
+HOSTILE = {
+    "above": [("../evil", tarfile.REGTYPE, "")], "above, further down": [("base/../../evil", tarfile.REGTYPE, "")],
+    "through a link": [("base", tarfile.SYMTYPE, ".."), ("base/evil", tarfile.REGTYPE, "")],
+    "over a link": [("evil", tarfile.SYMTYPE, "../evil"), ("evil", tarfile.REGTYPE, "")],
+    "a hard link": [("evil", tarfile.LNKTYPE, "../victim")],
+    "twice": [("evil", tarfile.REGTYPE, ""), ("evil", tarfile.REGTYPE, "")],
+}
+
+
+@pytest.mark.parametrize("members", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_part_reaches_nothing_outside(path, members):
+    path.want_tools("tarpart")
+    path.write("victim", "x")
+    with tarfile.open(path.dir / "part.tar", "w") as tar:
+        for name, kind, target in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname, member.size = kind, target, 5 if kind == tarfile.REGTYPE else 0
+            tar.addfile(member, io.BytesIO(b"owned"))
+    r = sh(path, "tarpart extract -C dest/data <part.tar", status=65)
+    assert r.err.strip()
+    assert (path.dir / "victim").read_text() == "x"
+    assert not (path.dir / "evil").exists() and os.listdir(path.dir / "dest") == ["data"]
+
+
+def test_a_long_stream_costs_no_more_memory_than_a_short_one(path):
+    from lib.rig import Memory
+    repo = path.dir / "repo"
+    for chain in (["fileput", f"{repo}/packed", "--", "compress", "--threads", "2", "--", "head", "-c", "200000000", "/dev/urandom"],
+                  ["fileput", f"{repo}/plain", "--digest", "--", "compress", "-d", "-m", "lz4", "--", "fileget", f"{repo}/packed"]):
+        p = path.spawn(*chain, stderr=open(path.dir / "err", "wb"))
+        with Memory(p.pid, every=0.002) as memory:
+            code = p.wait(120)
+        assert code == 0, (path.dir / "err").read_text()
+        assert {"fileput", "compress"} <= set(memory.by_name()) and max(memory.peaks.values()) <= 66 * 1024, memory.by_name()
+    assert (repo / "packed").stat().st_size > (repo / "plain").stat().st_size == 200000000
 
 
 def test_20000_objects_are_listed_in_constant_memory(path):

@@ -119,6 +119,30 @@ def test_a_restored_cluster_does_not_archive_unless_it_continues(rig):
     restore_and_compare(rig, back, want)
 
 
+@pytest.mark.parametrize("how", ["recover", "standby"])
+def test_recovery_settings_of_an_earlier_life_do_not_win(rig, how):
+    pg = story.archived(rig, small=True)
+    for setting in ("restore_command = 'false'", "recovery_target_name = 'never'", "primary_conninfo = 'host=/nowhere'",
+                    "primary_slot_name = 'gone'"):
+        pg.sql("alter system set " + setting)
+    pg.sql("alter system set work_mem = '5MB'")
+    pg.backup()
+    pg.sql("create table later as select g from generate_series(1, 100) g")
+    pg.switch()
+    want = pg.digests()
+    story.fetch(rig, rig.dir / "copy", "LATEST", *(["--standby"] if how == "standby" else []))
+    back = pg.restored("copy", rig.dir / "copy").start()
+    if how == "standby":
+        wait_for(lambda: back.digests() == want, 60, 0.2, why="the standby's rows")
+        assert back.in_recovery() == "t"
+    else:
+        back.wait_recovered()
+        assert back.digests() == want
+    for setting in ("recovery_target_name", "primary_conninfo", "primary_slot_name"):
+        assert back.sql("show " + setting) == "", setting
+    assert back.sql("show work_mem") == "5MB"
+
+
 def test_a_restore_is_durable_before_pg_control_has_its_name(rig):
     """A crash of the machine, too, leaves a cluster that is whole or that cannot be started."""
     if not shutil.which("strace"):
