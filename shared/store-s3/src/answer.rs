@@ -1,5 +1,7 @@
 //! What S3 answers in XML, as far as it is read here.
 
+use quick_xml::Reader;
+use quick_xml::events::Event;
 use serde::Deserialize;
 
 /// An error, in the body of a refusal or of an answer that began as a success.
@@ -9,6 +11,32 @@ pub(crate) struct ErrorBody {
     pub code: String,
     pub message: String,
     pub region: Option<String>,
+}
+
+/// A document that answers a request.
+pub(crate) trait Document: serde::de::DeserializeOwned {
+    /// Its root element: what is called otherwise is something else, whatever it lacks.
+    const ROOT: &'static str;
+}
+
+impl Document for Initiated {
+    const ROOT: &'static str = "InitiateMultipartUploadResult";
+}
+
+impl Document for Completed {
+    const ROOT: &'static str = "CompleteMultipartUploadResult";
+}
+
+impl Document for Page {
+    const ROOT: &'static str = "ListBucketResult";
+}
+
+impl Document for Deleted {
+    const ROOT: &'static str = "DeleteResult";
+}
+
+impl Document for Uploads {
+    const ROOT: &'static str = "ListMultipartUploadsResult";
 }
 
 /// The beginning of a multipart upload.
@@ -96,6 +124,23 @@ pub(crate) struct OneUpload {
     pub upload_id: String,
     #[serde(default)]
     pub initiated: String,
+}
+
+/// What a document's root element is called, without its namespace.
+///
+/// Before it there may be blanks, comments and declarations, also more than one: s3s 0.14.1 sends one when it begins to
+/// answer, and another with the error that comes of it.
+pub(crate) fn root(text: &str) -> Option<String> {
+    let mut reader = Reader::from_str(text);
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(element) | Event::Empty(element) => {
+                return Some(String::from_utf8_lossy(element.local_name().as_ref()).into_owned());
+            }
+            Event::Eof => return None,
+            _ => {}
+        }
+    }
 }
 
 /// Text as it stands in XML.

@@ -12,7 +12,7 @@ use reqwest::header::{CONTENT_LENGTH, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Body, Method, Request, Response};
 use store::{Error, Why};
 
-use crate::answer::ErrorBody;
+use crate::answer::{Document, ErrorBody, root as root_element};
 use crate::body::{Progress, Watched};
 use crate::bucket;
 use crate::config::{Config, Sse};
@@ -20,6 +20,7 @@ use crate::credentials::{Credentials, Provider};
 use crate::refusal::{Cause, Fault, Intent, Refusal};
 use crate::sign::{Header, Unsigned, sign};
 use crate::tls;
+use crate::upload::BUFFERS;
 
 /// How long a connection may take, TLS included.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -151,16 +152,17 @@ impl Client {
         let whole = async |response: Response| {
             let (status, headers) = (response.status(), response.headers().clone());
             let text = self.text(response).await?;
-            match quick_xml::de::from_str::<ErrorBody>(&text) {
-                Ok(error) if is_error(&text) => Err(Cause::Refused(Box::new(Refusal::new(status, error)))),
-                _ => Ok((headers, text)),
+            if root_element(&text).as_deref() != Some("Error") {
+                return Ok((headers, text));
             }
+            let error = quick_xml::de::from_str::<ErrorBody>(&text).unwrap_or_default();
+            Err(Cause::Refused(Box::new(Refusal::new(status, error))))
         };
         self.tried(call, whole).await
     }
 
     /// Sends a request, and reads the document that answers it.
-    pub(crate) async fn document<T: serde::de::DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, Error> {
+    pub(crate) async fn document<T: Document>(&self, call: &Call<'_>) -> Result<T, Error> {
         let (_, text) = self.answer(call).await.map_err(|fault| self.explain(fault, call.intent))?;
         parse(&text)
     }
@@ -323,7 +325,7 @@ impl Client {
 
     fn slow_down(&self) {
         self.calm.store(0, Ordering::Relaxed);
-        let _ = self.lanes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some((n / 2).max(1)));
+        let _ = self.lanes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some((n.min(BUFFERS) / 2).max(1)));
     }
 
     fn went_well(&self) {
@@ -341,19 +343,16 @@ impl Client {
     }
 }
 
-/// Whether a document is an error, not one that tells of errors.
-fn is_error(text: &str) -> bool {
-    let root =
-        text.trim_start().strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")).map_or(text, |(_, rest)| rest);
-    root.trim_start().starts_with("<Error")
-}
-
 /// What a document says.
 ///
 /// # Errors
 /// [`Error::Corrupt`] if it is none of its kind.
-pub(crate) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Error> {
-    quick_xml::de::from_str(text).map_err(|e| Error::Corrupt(format!("the server's answer is no answer: {e}").into()))
+pub(crate) fn parse<T: Document>(text: &str) -> Result<T, Error> {
+    let wrong = |why: String| Error::Corrupt(format!("the server's answer is no answer: {why}").into());
+    if root_element(text).as_deref() != Some(T::ROOT) {
+        return Err(wrong(format!("it is no {}", T::ROOT)));
+    }
+    quick_xml::de::from_str(text).map_err(|e| wrong(e.to_string()))
 }
 
 /// A header's text.

@@ -15,6 +15,7 @@ use crate::refusal::Intent;
 const ALIKE: usize = 8;
 
 /// Where a list goes on.
+#[derive(PartialEq, Eq)]
 enum Next {
     Token(String),
     Marker(String),
@@ -72,14 +73,17 @@ pub(crate) async fn list(
         if !page.is_truncated {
             return Ok(());
         }
-        next = Some(match (page.next_continuation_token, page.next_marker, last) {
+        let then = match (page.next_continuation_token, page.next_marker, last) {
             (Some(token), _, _) => Next::Token(token),
             (None, Some(marker), _) => Next::Marker(decode(&marker, encoding)),
             (None, None, Some(key)) => Next::Marker(key), // a server of the first version
             (None, None, None) => {
                 return Err(Error::Corrupt("the list breaks off, and does not say where to go on".into()));
             }
-        });
+        };
+        if next.replace(then) == next {
+            return Err(Error::Corrupt("the list goes on where it was, and would not end".into()));
+        }
     }
 }
 

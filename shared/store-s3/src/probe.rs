@@ -4,8 +4,8 @@ use bytes::Bytes;
 use reqwest::Method;
 use store::{CreateOnly, Error, Key, PutOptions, Why};
 
-use crate::answer::Initiated;
-use crate::client::{Call, Client, header};
+use crate::answer::{Completed, Initiated};
+use crate::client::{Call, Client, header, parse};
 use crate::object;
 use crate::refusal::{Fault, Intent};
 
@@ -95,16 +95,13 @@ async fn complete_as(client: &Client, full: &str, id: &str) -> Result<bool, Erro
     let headers = [("if-none-match".into(), "*".to_owned())];
     let body = Bytes::from(crate::upload::completion([(1, etag.as_str())].into_iter()));
     let call = Call { key: Some(full), query: &query, headers: &headers, body, ..Call::new(Method::POST, Intent::Put) };
-    match client.send(&call).await {
+    match client.answer(&call).await {
         Err(fault) if fault.is_status(412) => Ok(true),
         Err(fault) if fault.is_status(501) => {
             crate::unfinished::abort(client, full, id).await?;
             Ok(false)
         }
         Err(fault) => Err(client.explain(fault, Intent::Put)),
-        Ok(answer) => match client.text(answer).await {
-            Ok(text) if text.contains("PreconditionFailed") => Ok(true),
-            _ => Ok(false),
-        },
+        Ok((_, text)) => parse::<Completed>(&text).map(|_| false),
     }
 }

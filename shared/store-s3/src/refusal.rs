@@ -81,6 +81,7 @@ impl Intent {
 impl Refusal {
     pub(crate) fn new(status: StatusCode, body: ErrorBody) -> Self {
         let (code, message, region) = (body.code, body.message, body.region);
+        let status = if status.is_success() { status_of(&code) } else { status };
         Self { status, code, message, region, retry_after: None, ahead: None }
     }
 
@@ -179,6 +180,21 @@ impl Fault {
             Cause::Stalled(time) => Error::Busy(format!("nothing moved for {} s, {tries}", time.as_secs()).into()),
             Cause::Refused(refusal) => explain(&refusal, intent, bucket, &tries),
         }
+    }
+}
+
+/// The status that S3 gives such an error where it comes before the answer has begun: one in the body of an answer of 200
+/// means the same.
+fn status_of(code: &str) -> StatusCode {
+    match code {
+        "AccessDenied" => StatusCode::FORBIDDEN,
+        "NoSuchBucket" | "NoSuchKey" | "NoSuchUpload" => StatusCode::NOT_FOUND,
+        "ConditionalRequestConflict" | "OperationAborted" => StatusCode::CONFLICT,
+        "PreconditionFailed" => StatusCode::PRECONDITION_FAILED,
+        "InternalError" => StatusCode::INTERNAL_SERVER_ERROR,
+        "NotImplemented" => StatusCode::NOT_IMPLEMENTED,
+        "SlowDown" | "ServiceUnavailable" => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_REQUEST,
     }
 }
 

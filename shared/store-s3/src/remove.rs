@@ -1,10 +1,10 @@
 //! Removal of objects: in batches where the server has them, else one by one.
 
 use bytes::Bytes;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use store::{Error, Key};
 
-use crate::answer::{Deleted, ErrorBody, escape};
+use crate::answer::{DeleteError, Deleted, ErrorBody, escape};
 use crate::bucket;
 use crate::client::{Call, Client, parse};
 use crate::object;
@@ -71,27 +71,26 @@ async fn batch(client: &Client, keys: &[Key], failed: &mut dyn FnMut(&Key, Error
     let (_, text) = client.answer(&call).await?;
     let answer: Deleted = parse(&text).map_err(Fault::said)?;
     for (key, name) in keys.iter().zip(&names) {
-        if let Some(error) = answer.error.iter().find(|error| error.key == *name) {
-            if error.code != "NoSuchKey" {
-                failed(key, refused(client, error.code.clone(), error.message.clone()));
+        let alone = match answer.error.iter().find(|error| error.key == *name).map(refusal) {
+            Some(refusal) if refusal.code == "NoSuchKey" => false,
+            Some(refusal) if refusal.may_pass() => true,
+            Some(refusal) => {
+                let fault = Fault::of(Cause::Refused(Box::new(refusal)));
+                failed(key, client.explain(fault, Intent::Delete));
+                false
             }
-        } else if !answer.deleted.iter().any(|deleted| deleted.key == *name) {
-            // neither: a server that escapes names in its own way, or forgets them; so it is asked by itself
-            if let Err(error) = one(client, key).await {
-                failed(key, error);
-            }
+            // a server that escapes names in its own way, or forgets them
+            None => !answer.deleted.iter().any(|deleted| deleted.key == *name),
+        };
+        if alone && let Err(error) = one(client, key).await {
+            failed(key, error);
         }
     }
     Ok(())
 }
 
 /// What the answer says of one key.
-fn refused(client: &Client, code: String, message: String) -> Error {
-    let status = match code.as_str() {
-        "AccessDenied" => reqwest::StatusCode::FORBIDDEN,
-        "InternalError" | "SlowDown" | "ServiceUnavailable" => reqwest::StatusCode::SERVICE_UNAVAILABLE,
-        _ => reqwest::StatusCode::BAD_REQUEST,
-    };
-    let refusal = Refusal::new(status, ErrorBody { code, message, region: None });
-    client.explain(Fault::of(Cause::Refused(Box::new(refusal))), Intent::Delete)
+fn refusal(error: &DeleteError) -> Refusal {
+    let (code, message) = (error.code.clone(), error.message.clone());
+    Refusal::new(StatusCode::OK, ErrorBody { code, message, region: None })
 }

@@ -76,11 +76,14 @@ async fn list(
                 each(Unfinished { key: key.to_owned(), id: upload.upload_id.clone(), begun })?;
             }
         }
-        match (page.is_truncated, page.next_key_marker) {
-            (true, Some(key)) => {
-                markers = Some((decode(&key, encoding), page.next_upload_id_marker.unwrap_or_default()));
-            }
-            _ => return Ok(()),
+        if !page.is_truncated {
+            return Ok(());
         }
+        let id = page.next_upload_id_marker.unwrap_or_default();
+        let next = page.next_key_marker.map(|key| (decode(&key, encoding), id));
+        if next.is_none() || next == markers {
+            return Err(Error::Corrupt("the list breaks off, and does not say where to go on".into()));
+        }
+        markers = next;
     }
 }

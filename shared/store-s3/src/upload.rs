@@ -21,7 +21,7 @@ use crate::sign::Header;
 use crate::{Abort, S3Store};
 
 /// Buffers of one stream at most, the one that is being filled among them.
-const BUFFERS: usize = 4;
+pub(crate) const BUFFERS: usize = 4;
 /// How much a buffer holds at first; it grows as it is filled.
 const FIRST: usize = 256 << 10;
 /// How long the end of an upload may take that is not to be completed.
@@ -307,7 +307,9 @@ impl<'a> S3Upload<'a> {
         }
         if self.options.create_only && !promised {
             match look()? {
-                Some(there) if there.mark.as_deref().is_none_or(|mark| mark == self.mark) => {}
+                Some(there) if there.mark.as_deref() == Some(&self.mark) => {}
+                // a server that keeps no marks, unless somebody who sets none was here
+                Some(there) if there.mark.is_none() && there.etag.as_deref().map(bare) == etag => {}
                 Some(there) if same(&there)? => {}
                 Some(_) => {
                     return Err(Error::Exists("somebody else stored other content there at the same time".into()));
