@@ -2,7 +2,7 @@
 # shellcheck shell=sh disable=SC2034  # what is set here is used by the wrappers
 
 begin() {	# begin NAME: signals are handed on; a child reads our standard input, not /dev/null
-	me=$1 child='' tmp=''
+	me=$1 child='' tmp='' undo=''
 	exec 3<&0
 	WALPIPE_PARENT=$$
 	export WALPIPE_PARENT	# a tool started from here ends when we do
@@ -62,6 +62,7 @@ stop() {	# a signal came: hand it on, wait for the child to clean up, leave
 		kill -TERM "$child"
 		wait "$child"
 	} 2>/dev/null || :
+	[ -z "$undo" ] || "$undo" 2>/dev/null || :	# what a wrapper leaves nowhere
 	[ -z "$tmp" ] || rm -rf "$tmp"
 	trap - EXIT	# inside a trap not every sh runs that one
 	[ "$1" -le "${most:-255}" ] || exit "$most"

@@ -26,7 +26,7 @@ is 'a path is no command' "$status" 64
 wrapper walpipe --exec-path
 is 'exec-path prints the plumbing' "$(cat "$T/out")" "$EXEC"
 
-for c in backup-push backup-fetch backup-list wal-push wal-fetch adopt config; do
+for c in backup-push backup-fetch backup-list wal-push wal-fetch check adopt config; do
 	stand_in "$c" 'printf "%s\n" "$0" "$@"; exit 37'
 	wrapper walpipe "$c" 'a b' '' "c'd"
 	is "$c is handed its words" "$(cat "$T/out")" "$EXEC/$c
