@@ -177,6 +177,18 @@ fn an_object_that_was_in_the_way_and_is_gone_again_is_75() {
     assert!(matches!(&put, Err(Error::Busy(why)) if why.text.contains("gone again")), "{put:?}");
 }
 
+/// What MinIO said to a PUT until April 2024.
+#[test]
+fn a_refusal_with_304_is_one_as_well() {
+    let server = server(CreateOnly::Both);
+    server.keep("one", b"theirs");
+    server.fault(Kind::Put, 0..1, Fault::Answer(304, "NotModified", Vec::new()));
+    let put = put(&server.store(&[("WALPIPE_S3_CREATE_ONLY", "complete")]), "one", b"mine", &create());
+    assert!(matches!(put, Err(Error::Exists(_))), "{put:?}");
+    server.fault(Kind::Put, 1..2, Fault::Answer(304, "NotModified", Vec::new()));
+    assert_eq!(server.store(&[]).probe(&key("scratch")).unwrap(), Worth::Complete);
+}
+
 /// `WALPIPE_S3_CREATE_ONLY` says what a probe found: then there is no look before, and none after.
 #[test]
 fn what_is_known_of_the_server_spares_the_looks() {
