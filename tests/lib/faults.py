@@ -101,13 +101,13 @@ def offset(n, size):
 
 
 class Proxy:
-    def __init__(self, endpoint, tight=False):
-        """tight: what a client has sent is soon known to be on its way, for tests of slowness."""
+    def __init__(self, endpoint, tight=False, ipv6=False):
+        """tight: what a client has sent is soon known to be on its way, for tests of slowness.  ipv6: it is at ::1."""
         u = urllib.parse.urlsplit(endpoint)
         assert u.scheme == "http", "the proxy reads along: plain http"
         self.upstream = (u.hostname, u.port or 80)
         self.requests, self.rules = [], []
-        self.connections, self.open, self.is_down, self.tight = 0, set(), False, tight
+        self.connections, self.open, self.is_down, self.tight, self.ipv6 = 0, set(), False, tight, ipv6
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
 
@@ -117,7 +117,7 @@ class Proxy:
         self.thread.start()
         self.listen = asyncio.run_coroutine_threadsafe(self.begin(), self.loop).result(10)
         self.port = self.listen.sockets[0].getsockname()[1]
-        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.endpoint = f"http://{'[::1]' if self.ipv6 else '127.0.0.1'}:{self.port}"
         return self
 
     def __exit__(self, *_):
@@ -162,10 +162,10 @@ class Proxy:
     # -- the work
 
     async def begin(self):
-        s = socket.socket()
+        s = socket.socket(socket.AF_INET6 if self.ipv6 else socket.AF_INET)
         if self.tight:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)
-        s.bind(("127.0.0.1", 0))
+        s.bind(("::1" if self.ipv6 else "127.0.0.1", 0))
         return await asyncio.start_server(self.serve, sock=s, limit=PIECE if self.tight else 1 << 18, backlog=256)
 
     async def end(self):

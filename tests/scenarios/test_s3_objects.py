@@ -399,6 +399,17 @@ def test_a_host_that_takes_no_connection_is_given_up(rig, bucket):
             c.close()
 
 
+def test_an_address_of_ipv6_is_one(rig, bucket):
+    try:
+        with Proxy(bucket.server.endpoint, ipv6=True) as proxy:
+            env = {"AWS_ENDPOINT": proxy.endpoint}
+            sh(rig, f"echo six | s3put {bucket.url('k')}", env=env)
+            assert rig.run("s3get", bucket.url("k"), env=env).out == "six\n"
+            assert len(proxy.seen("put")) == 1 and proxy.seen("get")
+    except OSError as e:
+        need.skip("ipv6", str(e))
+
+
 @pytest.mark.parametrize("env", [
     {"AWS_ENDPOINT": "not a url"}, {"AWS_ENDPOINT": "ftp://localhost"}, {"WALG_S3_MAX_PART_SIZE": "1000"}, {"WALG_S3_MAX_PART_SIZE": "x"},
     {"WALG_UPLOAD_CONCURRENCY": "0"}, {"WALG_S3_SSE": "rot13"}, {"WALG_S3_SSE_C": "not 32 bytes"}, {"WALG_S3_SSE": "aws:kms"},
