@@ -94,6 +94,27 @@ def test_many_parts_and_small_ones_come_back_whole(rig, bucket):
     assert back.digests() == want
 
 
+def test_a_network_limit_is_the_whole_command_s(rig, bucket):
+    """Four parts at a time go no faster than one would."""
+    rig.settings.update(WALG_TAR_SIZE_THRESHOLD="2000000", WALG_UPLOAD_DISK_CONCURRENCY="4", WALG_DOWNLOAD_CONCURRENCY="4",
+                        WALG_COMPRESSION_METHOD="none")
+    pg = story.archived(rig, small=True)
+    limit = 2 << 20
+    rig.settings["WALG_NETWORK_RATE_LIMIT"] = str(limit)
+    with Proxy(bucket.server.endpoint) as proxy:
+        env = {"AWS_ENDPOINT": proxy.endpoint}
+        began = time.monotonic()
+        pg.backup("--no-archive-check", env=env)
+        took, size = time.monotonic() - began, sum(r.size_in for r in proxy.seen("put|part", "/tar_partitions/"))
+        assert size > 3 * limit and proxy.peak("put|part") > 1, (size, proxy.peak("put|part"))
+        assert took >= size / limit - 1, (took, size)
+        proxy.calm()
+        began = time.monotonic()
+        story.fetch(rig, rig.dir / "copy", "LATEST", "--files-only", env=env)
+        took, size = time.monotonic() - began, sum(r.size_out for r in proxy.seen("get", "/tar_partitions/"))
+        assert size > 3 * limit and took >= size / limit - 1, (took, size)
+
+
 def test_restore_to_a_time_before_the_drop_brings_the_table_back(rig, bucket):
     pg = story.archived(rig, small=True)
     pg.sql("create table precious as select g, md5(g::text) from generate_series(1, 1000) g")
