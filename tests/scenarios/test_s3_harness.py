@@ -61,6 +61,7 @@ def test_the_proxy_changes_nothing_without_a_rule(bucket, proxy):
     assert bucket.get("k + ü") == body
     assert through.get_object(Bucket=bucket.name, Key="k + ü")["Body"].read() == body
     assert [(r.kind, r.status) for r in proxy.requests] == [("put", 200), ("get", 200)]
+    wait_for(lambda: all(r.ended for r in proxy.requests), 10, why="the proxy has heard the end")
     assert proxy.seen("put")[0].size_in == proxy.seen("get")[0].size_out == len(body)
     assert proxy.connections == 1
 
