@@ -77,6 +77,14 @@ for s in 65 78 137; do
 done
 stand_in catalog 'echo "{\"system_identifier\":1,\"source\":\"sentinel\"}"'
 
+# another's object that comes between the look and the put
+stand_in walcat "echo theirs >\"$T/repo/wal_005/$name.lz4\"; exec cat pg_wal/$name"
+wrapper wal-push pg_wal/$name
+is 'what another stored meanwhile is 73' "$status" 73
+is 'and is kept' "$(cat "$T/repo/wal_005/$name.lz4")" theirs
+rm -f "$T/repo/wal_005/$name.lz4"
+stand_in walcat "exec cat pg_wal/$name"
+
 stand_in fileput 'trap "exit 143" TERM; : >"$HOME/there"; sleep 20 & wait'
 for sig in TERM HUP INT; do
 	rm -f "$T/there"
