@@ -36,6 +36,18 @@ def test_a_wrong_directory_is_not_backed_up(rig, pg):
     refused(rig, pg, rig.walpipe("backup-push", copy, env=env, status="fail"), 78)
 
 
+def test_another_cluster_in_the_place_of_the_server_s_is_not_backed_up(rig):
+    """As it looks from another machine of the same paths: the identity alone tells."""
+    rig.want_root("mounting")
+    pg = story.archived(rig, small=True, archive=False)
+    other = rig.cluster("other", archive=False)
+    user = [f"--{k}={v}" for k, v in (("reuid", rig.session.user.pw_uid), ("regid", rig.session.user.pw_gid))]
+    there = ["unshare", "-m", "sh", "-c", 'mount --bind "$1" "$2"; shift 2; exec "$@"', "sh", other.data, pg.data, "setpriv", *user, "--clear-groups"]
+    r = rig.run(*there, "walpipe", "backup-push", "--no-archive-check", pg.data, env=pg.env(), root=True, status="fail")
+    refused(rig, pg, r, 78)
+    assert "the server that answers is cluster" in r.err
+
+
 def test_no_server_and_no_right_password(rig, pg):
     nowhere = {**pg.env(), "PGHOST": str(rig.mkdir("nosocket"))}
     refused(rig, pg, rig.walpipe("backup-push", pg.data, env=nowhere, status="fail"), 69)
@@ -64,7 +76,7 @@ def test_a_server_that_does_not_archive_is_said_so(rig):
     pg = story.archived(rig, small=True, archive=False)
     r = rig.walpipe("backup-push", pg.data, env=pg.env({"WALPIPE_ARCHIVE_TIMEOUT": "2"}), status="fail")
     refused(rig, pg, r, 78)
-    assert "archive_mode" in r.err
+    assert "archive_mode is off" in r.err
     pg.stop()
     pg.configure(archive_mode="on", archive_command="'false'")
     pg.start()

@@ -97,6 +97,14 @@ def test_a_producer_that_ends_well_is_stored_whole(rig, bucket):
     sh(rig, f"s3put {bucket.url('x.lz4')} -- compress -- cat in && compress -d -m lz4 -- s3get {bucket.url('x.lz4')} | cmp - in")
 
 
+def test_a_producer_gets_the_keys_only_where_it_needs_them(rig, bucket):
+    rig.run("s3put", bucket.url("env"), "--", "env")
+    body = bucket.get("env").decode()
+    assert "PATH=" in body and bucket.server.secret not in body
+    rig.run("s3put", bucket.url("copy"), "--", "s3get", bucket.url("env"))
+    assert bucket.get("copy") == bucket.get("env")
+
+
 def test_a_reader_that_is_gone_is_141_and_says_nothing(rig, bucket):
     bucket.put("k", s3.data(8 * MIB))
     r = sh(rig, f"{{ s3get {bucket.url('k')}; echo $? >status; }} | head -c 1 >first")
