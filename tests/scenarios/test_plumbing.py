@@ -17,7 +17,7 @@ import pytest
 
 import strict_reader
 from lib import need
-from lib.rig import children, wait_for
+from lib.rig import ROOT, children, wait_for
 
 MIB = 1 << 20
 
@@ -303,6 +303,25 @@ def test_a_hostile_part_reaches_nothing_outside(path, members):
     assert r.err.strip()
     assert (path.dir / "victim").read_text() == "x"
     assert not (path.dir / "evil").exists() and os.listdir(path.dir / "dest") == ["data"]
+
+
+def test_a_pg_control_that_is_not_sound_is_refused_before_anything_is_made(path):
+    path.want_tools("tarpart")
+    whole = (ROOT / "shared/pg/tests/data/pg_control.15").read_bytes()
+
+    def restore(control, status):
+        for part, name, content in (("pg_control.tar", "/global/pg_control", control), ("part_001.tar", "backup_label", b"START")):
+            with tarfile.open(path.dir / part, "w") as tar:
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+        return sh(path, "printf 'part_001.tar\\npg_control.tar\\n' | tarpart extract -C dest --source 'cat \"$TARPART_NAME\"'", status=status)
+
+    for bad in (b"", whole[:100], bytes(len(whole)), bytes([whole[0] ^ 1]) + whole[1:], whole[:40] + bytes([whole[40] ^ 1]) + whole[41:]):
+        assert "pg_control" in restore(bad, 65).err
+        assert not (path.dir / "dest").exists()
+    restore(whole, 0)
+    assert (path.dir / "dest/global/pg_control").read_bytes() == whole
 
 
 def test_a_long_stream_costs_no_more_memory_than_a_short_one(path):
