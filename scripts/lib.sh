@@ -96,10 +96,11 @@ repository() {	# repository [NAME...]: where it is and how it is written, and th
 }
 
 # The filter of a part that is made and the source of one that is restored: constants, so that nothing is built and
-# evaluated.  A local part is opened by the tool that decodes it.
+# evaluated.  A part replaces none: another backup of the same name may be on its way.  A local part is opened by the tool
+# that decodes it.
 # shellcheck disable=SC2016  # tarpart's shell expands them
 {
-	PART_FILTER='exec "$PUT" "$BASE/$WALPIPE_BACKUP/tar_partitions/$TARPART_NAME$EXT" -- compress -m "$METHOD"'
+	PART_FILTER='exec "$PUT" "$BASE/$WALPIPE_BACKUP/tar_partitions/$TARPART_NAME$EXT" --create-only -- compress -m "$METHOD"'
 	PART_SOURCE='exec compress -d --as "$TARPART_NAME" -- "$GET" "$BASE/$WALPIPE_BACKUP/tar_partitions/$TARPART_NAME"'
 	PART_SOURCE_FILE='exec compress -d --as "$TARPART_NAME" "$BASE/$WALPIPE_BACKUP/tar_partitions/$TARPART_NAME"'
 }

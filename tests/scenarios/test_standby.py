@@ -1,6 +1,7 @@
 """Standbys: one that lives by wal-fetch alone, and backups taken on one."""
 
 import os
+import shutil
 import time
 
 from lib import story
@@ -85,3 +86,39 @@ def test_a_backup_taken_on_a_standby_restores(rig):
     story.fetch(rig, dest, names[-1])
     standby.start().wait_recovered()
     assert standby.digests() == want
+
+
+def test_of_two_backups_of_one_restart_point_only_one_is_stored(rig):
+    """Both have its name. The second begins while the first has nothing stored yet, so neither sees the other."""
+    pg = story.archived(rig, small=True)
+    pg.backup()
+    dest = rig.dir / "standby"
+    story.fetch(rig, dest, "LATEST", "--standby")
+    standby = pg.restored("standby", dest)
+    standby.start()
+    pg.sql("create table t as select g from generate_series(1, 1000) g")
+    pg.sql("checkpoint")
+    pg.switch()
+    same_rows(pg, standby)
+    shutil.copytree(rig.session.stage() / "libexec/walpipe", rig.dir / "exec")
+    os.rename(rig.dir / "exec/tarpart", rig.dir / "exec/tarpart.real")
+    rig.write("exec/tarpart", """#!/bin/sh
+: >"$RIG_DIR/begun"
+while [ ! -e "$RIG_DIR/go" ]; do sleep 0.05; done
+exec "${0%/*}/tarpart.real" "$@"
+""", 0o755)
+    rig.own(rig.dir / "exec", recursive=True)
+    slow = rig.spawn("walpipe", "backup-push", dest, env=standby.env({"WALPIPE_EXEC_PATH": rig.dir / "exec"}), stderr=open(rig.dir / "slow.err", "wb"))
+    wait_for(lambda: (rig.dir / "begun").exists() or slow.poll() is not None, 60)
+    quick = rig.spawn("walpipe", "backup-push", dest, "--no-archive-check", env=standby.env(), stderr=open(rig.dir / "quick.err", "wb"))
+    assert quick.wait(120) == 0, (rig.dir / "quick.err").read_text()
+    name = story.names(rig.settings["WALG_FILE_PREFIX"])[-1]
+    stored = {p: p.read_bytes() for p in story.parts(rig.settings["WALG_FILE_PREFIX"], name)}
+    pg.sql("insert into t select g from generate_series(1, 100000) g")
+    pg.switch()
+    same_rows(pg, standby)
+    (rig.dir / "go").touch()
+    assert slow.wait(120) == 73, (rig.dir / "slow.err").read_text()
+    assert {p: p.read_bytes() for p in story.parts(rig.settings["WALG_FILE_PREFIX"], name)} == stored
+    assert story.names(rig.settings["WALG_FILE_PREFIX"])[-1] == name
+    story.fetch(rig, rig.dir / "copy", name, "--files-only")
