@@ -192,6 +192,11 @@ def test_wal_fetch_knows_absence_from_ignorance(rig):
     rig.own(pg.data / "recovery.signal")
     wal_fetch("0000000100000000000000F0", 74)
     wal_fetch("0000000100000000000000F0", 200, WALG_FILE_PREFIX=str(rig.mkdir("empty")))
+    # nor does another cluster's
+    rig.mkdir("foreign")
+    rig.mkdir("foreign/walpipe")
+    rig.write("foreign/walpipe/FFFFFFFFFFFFFFFFFFFFFFFF.json", '[{"system_identifier":5}]')
+    wal_fetch("0000000100000000000000F0", 200, WALG_FILE_PREFIX=str(rig.dir / "foreign"))
     # a standby asks again
     (pg.data / "recovery.signal").rename(pg.data / "standby.signal")
     wal_fetch("0000000100000000000000F0", 1)

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
 
 mod rig;
 
@@ -97,9 +98,11 @@ fn a_session_that_is_lost_ends_the_command() {
     let child = server.backup_command("cat >/dev/null; echo $$ > pid; sleep 60 & sleep 60").spawn().expect("run");
     let pid = server.dir.join("pid");
     server.wait("the command runs", || fs::metadata(&pid).is_ok_and(|m| m.len() > 1));
+    let lost = Instant::now();
     server.ask("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'walpipe'");
     let ended = child.wait_with_output().expect("ended");
     assert_eq!(ended.status.code(), Some(69));
+    assert!(lost.elapsed() < Duration::from_secs(30), "it ended by itself");
     assert!(!server.is_backed_up());
     let group = fs::read_to_string(pid).expect("a pid").trim().parse().ok().and_then(rustix::process::Pid::from_raw);
     let alive = || rustix::process::test_kill_process_group(group.expect("a pid")).is_ok();
