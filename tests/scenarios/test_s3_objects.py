@@ -147,7 +147,9 @@ def test_of_two_streams_that_race_none_is_mixed(rig, bucket, long):
             key = f"race{n}{len(words)}"
             jobs = [rig.spawn("s3put", bucket.url(key), *words, "--", "cat", f"in{i}") for i in range(2)]
             codes = [p.wait(60) for p in jobs]
-            assert 0 in codes and set(codes) <= ({0, 73} if words else {0}), codes
+            # a server may let go of an upload that another one of its name overtook, as Garage does: that is 75
+            overtaken = set() if bucket.server.ceph else {75}
+            assert 0 in codes and set(codes) <= ({0, 73} if words else {0}) | overtaken, codes
             stored = bucket.sha256(key)[0]
             assert stored in [sha256(b) for b in bodies]
             if 73 in codes:

@@ -223,6 +223,11 @@ fn explain(refusal: &Refusal, intent: Intent, bucket: &str, tries: &str) -> Erro
         "ExpiredToken" | "TokenRefreshRequired" | "InvalidToken" | "ExpiredTokenException" => {
             return Error::Denied(hinted("AWS_SESSION_TOKEN has expired or is none: get new temporary credentials."));
         }
+        "NoSuchUpload" => {
+            return Error::Busy(hinted(
+                "Another upload of the same name may have come first, or a rule of the bucket aborted this one: try again.",
+            ));
+        }
         "RequestTimeTooSkewed" | "RequestExpired" => {
             let by = refusal.ahead.map_or_else(String::new, |ahead| {
                 let way = if ahead > 0 { "ahead of" } else { "behind" };
