@@ -324,6 +324,44 @@ def test_a_pg_control_that_is_not_sound_is_refused_before_anything_is_made(path)
     assert (path.dir / "dest/global/pg_control").read_bytes() == whole
 
 
+def test_a_pg_control_is_stored_once_it_is_whole(path):
+    """The server may be writing it; and one that stays torn is in no backup."""
+    path.want_tools("tarpart")
+    whole = (ROOT / "shared/pg/tests/data/pg_control.15").read_bytes()
+    torn = whole[:40] + bytes([whole[40] ^ 1]) + whole[41:]
+    path.write("list", f"c {len(whole)} 0 600 0 0\0/global/pg_control\0{path.dir}/control\0E 1 {len(whole)}\0")
+    create = "tarpart create --filter 'cat >\"$TARPART_NAME\"' <list"
+    path.write("control", torn)
+    r = sh(path, create, status=65)
+    assert "checksum" in r.err
+    p = path.spawn("sh", "-c", create)
+    time.sleep(0.3)
+    path.write("control", whole)
+    assert p.wait(20) == 0
+    with tarfile.open(path.dir / "pg_control.tar") as tar:
+        assert tar.extractfile(tar.next()).read() == whole
+
+
+def test_a_tar_that_was_cut_within_a_member_is_65(path):
+    """Between two members its end is one that old backups have: there the list of files tells."""
+    path.want_tools("tarpart")
+    files = {"a": data(700, "random"), "b": data(10, "random", 2)}
+    with tarfile.open(path.dir / "whole.tar", "w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    whole = (path.dir / "whole.tar").read_bytes()
+    for n in [1, 100, 511, 512, 513, 1000, 1211, 1537, 1600, 2047, 2048, 2057]:
+        path.write("part.tar", whole[:n])
+        sh(path, "rm -rf dest; tarpart extract -C dest <part.tar", status=65)
+    for n in (1536, 2560, 3072, len(whole)):
+        path.write("part.tar", whole[:n])
+        sh(path, "rm -rf dest; tarpart extract -C dest <part.tar")
+        got = {f: (path.dir / "dest" / f).read_bytes() for f in os.listdir(path.dir / "dest")}
+        assert got == {f: files[f] for f in ("ab" if n > 1536 else "a")}
+
+
 def test_a_long_stream_costs_no_more_memory_than_a_short_one(path):
     from lib.rig import Memory
     repo = path.dir / "repo"
