@@ -27,6 +27,13 @@ has 'and that is said' "$T/err" archive_mode
 is 'no scratch directory is left' "$(ls -A "$T/tmp")" ''
 
 good
+stand_in sync 'for f; do echo "${f##*/}"; done >>"$HOME/synced"'
+wrapper backup-fetch "$T/data" LATEST
+is 'each file of its own is durable before it has its name, and then the directory is' "$(cat "$T/synced")" \
+	"$(printf '%s\n' postgresql.auto.conf.walpipe recovery.signal.walpipe data)"
+rm -f "$EXEC/sync"
+
+good
 wrapper backup-fetch "$T/data" LATEST --continue
 lacks '--continue leaves archiving' "$T/data/postgresql.auto.conf" archive_mode
 good
