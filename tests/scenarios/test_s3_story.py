@@ -106,7 +106,7 @@ def test_a_network_limit_is_the_whole_command_s(rig, bucket):
         began = time.monotonic()
         pg.backup("--no-archive-check", env=env)
         took, size = time.monotonic() - began, sum(r.size_in for r in proxy.seen("put|part", "/tar_partitions/"))
-        assert size > 3 * limit and proxy.peak("put|part") > 1, (size, proxy.peak("put|part"))
+        assert size > 3 * limit, size
         assert took >= size / limit - 1, (took, size)
         proxy.calm()
         began = time.monotonic()
