@@ -125,6 +125,14 @@ promise_of() {	# promise_of LINES: what the identity says that a create-only put
 	esac
 }
 
+promise_words() {	# promise_words PROMISE: the same in words, of which only the first is no note
+	case $1 in
+	complete) echo 'this store refuses a second object of a name' ;;
+	put) echo 'this store refuses a second object of a name, but not the completion of a large one: there it is looked before and after' ;;
+	*) echo 'this store does not refuse a second object of a name: it is looked before each put and after it' ;;
+	esac
+}
+
 use_promise() {	# use_promise PROMISE: the store's programs need not find out
 	[ -z "$1" ] || [ -n "${WALPIPE_S3_CREATE_ONLY-}" ] || {
 		WALPIPE_S3_CREATE_ONLY=$1

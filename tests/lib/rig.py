@@ -147,6 +147,15 @@ class Rig:
         path.chmod(mode)
         return self.own(path)
 
+    def in_place_of(self, tool, script):
+        """Programs in which `script` stands for a tool, which is `tool`.real beside it; the variable that makes walpipe use them."""
+        place = self.dir / "exec"
+        shutil.copytree(self.session.stage() / "libexec/walpipe", place)
+        os.rename(place / tool, place / f"{tool}.real")
+        self.write(f"exec/{tool}", script, 0o755)
+        self.own(place, recursive=True)
+        return {"WALPIPE_EXEC_PATH": place}
+
     def repo(self, name="repo"):
         """A directory for a repository, and the setting that names it."""
         path = self.mkdir(name, 0o755)

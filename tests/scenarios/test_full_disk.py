@@ -68,8 +68,7 @@ def test_no_space_for_one_object_of_a_backup(rig, stage):
     pg = story.archived(rig, small=True)
     repo = rig.settings["WALG_FILE_PREFIX"]
     first = pg.backup()
-    wrapper_of_fileput(rig, stage)
-    r = rig.walpipe("backup-push", pg.data, env=pg.env({"WALPIPE_EXEC_PATH": rig.dir / "exec", "NO_SPACE_FOR": stage}), status="fail")
+    r = rig.walpipe("backup-push", pg.data, env=pg.env(without_space(rig, stage)), status="fail")
     # who could not do what, what that means for the part, and once what came of it: nobody repeats another
     said = story.one_error(r)
     assert said[0].startswith("fileput: ") and stage in said[0] and "no space left" in said[0], r.err
@@ -81,17 +80,14 @@ def test_no_space_for_one_object_of_a_backup(rig, stage):
     rig.strict(allow_unfinished=True)
 
 
-def wrapper_of_fileput(rig, stage):
-    """An exec path whose fileput is run under strace with ENOSPC injected where its object is the one."""
-    shutil.copytree(rig.session.stage() / "libexec/walpipe", rig.dir / "exec")
-    os.rename(rig.dir / "exec/fileput", rig.dir / "exec/fileput.real")
-    rig.write("exec/fileput", f"""#!/bin/sh
+def without_space(rig, stage):
+    """Programs whose fileput is run under strace with ENOSPC injected where its object is the one."""
+    return rig.in_place_of("fileput", f"""#!/bin/sh
 case "$*" in
 *{stage}*) exec strace -f -qq -o /dev/null -e trace=fsync,fdatasync -e inject=fsync,fdatasync:error=ENOSPC "$(dirname "$0")/fileput.real" "$@" ;;
 *) exec "$(dirname "$0")/fileput.real" "$@" ;;
 esac
-""", 0o755)
-    rig.own(rig.dir / "exec", recursive=True)
+""")
 
 
 @pytest.mark.parametrize("leave", [0, 4096, 20000])

@@ -149,14 +149,11 @@ def test_a_restore_is_durable_before_pg_control_has_its_name(rig):
         need.skip("strace", "not installed")
     pg = story.archived(rig, small=True)
     pg.backup()
-    shutil.copytree(rig.session.stage() / "libexec/walpipe", rig.dir / "exec")
-    os.rename(rig.dir / "exec/tarpart", rig.dir / "exec/tarpart.real")
-    rig.write("exec/tarpart", f"""#!/bin/sh
+    traced = rig.in_place_of("tarpart", f"""#!/bin/sh
 exec strace -f -qq -y -o {rig.dir}/trace -e trace=fsync,syncfs,rename,renameat,renameat2 "$(dirname "$0")/tarpart.real" "$@"
-""", 0o755)
-    rig.own(rig.dir / "exec", recursive=True)
+""")
     dest = rig.dir / "copy"
-    story.fetch(rig, dest, "LATEST", "--files-only", env={"WALPIPE_EXEC_PATH": rig.dir / "exec"})
+    story.fetch(rig, dest, "LATEST", "--files-only", env=traced)
     calls = [line.split(maxsplit=1)[1] for line in (rig.dir / "trace").read_text().splitlines()]
     order = [("syncfs(", f"<{dest}>"), ("rename", '"backup_label"'), ("fsync(", f"<{dest}>"),
              ("fsync(", "pg_control.walpipe"), ("rename", '"pg_control"'), ("fsync(", f"<{dest}/global>")]

@@ -1,7 +1,6 @@
 """Standbys: one that lives by wal-fetch alone, and backups taken on one."""
 
 import os
-import shutil
 import time
 
 from lib import story
@@ -13,7 +12,8 @@ def same_rows(a, b, seconds=60):
     wait_for(lambda: b.in_recovery() == "t" and b.digests() == want, seconds, 0.2, why="the standby's rows")
 
 
-def test_a_standby_follows_by_wal_fetch_alone(rig):
+def pair(rig):
+    """A primary with a table t, and a standby from its backup."""
     pg = story.archived(rig, small=True)
     pg.sql("create table t as select g from generate_series(1, 100) g")
     pg.backup()
@@ -22,6 +22,19 @@ def test_a_standby_follows_by_wal_fetch_alone(rig):
     assert (dest / "standby.signal").exists()
     standby = pg.restored("standby", dest)
     standby.start()
+    return pg, standby
+
+
+def restart_point(pg, standby):
+    """One that the standby has reached and no backup has begun at."""
+    pg.sql("insert into t select g from generate_series(1, 1000) g")
+    pg.sql("checkpoint")
+    pg.switch()
+    same_rows(pg, standby)
+
+
+def test_a_standby_follows_by_wal_fetch_alone(rig):
+    pg, standby = pair(rig)
     for i in range(3):
         pg.sql(f"insert into t select g + {i} from generate_series(1, 1000) g")
         pg.switch()
@@ -48,17 +61,9 @@ def test_a_standby_follows_by_wal_fetch_alone(rig):
 
 
 def test_a_backup_taken_on_a_standby_restores(rig):
-    pg = story.archived(rig, small=True)
-    pg.sql("create table t as select g from generate_series(1, 100) g")
-    pg.backup()
-    dest = rig.dir / "standby"
-    story.fetch(rig, dest, "LATEST", "--standby")
-    standby = pg.restored("standby", dest)
-    standby.start()
-    pg.sql("insert into t select g from generate_series(1, 1000) g")
-    pg.sql("checkpoint")
-    pg.switch()
-    same_rows(pg, standby)
+    pg, standby = pair(rig)
+    dest = standby.data
+    restart_point(pg, standby)
     pg.sql("checkpoint")
     pg.switch()
     # the stop's segment must reach the archive: somebody writes on the primary meanwhile
@@ -90,25 +95,15 @@ def test_a_backup_taken_on_a_standby_restores(rig):
 
 def test_of_two_backups_of_one_restart_point_only_one_is_stored(rig):
     """Both have its name. The second begins while the first has nothing stored yet, so neither sees the other."""
-    pg = story.archived(rig, small=True)
-    pg.backup()
-    dest = rig.dir / "standby"
-    story.fetch(rig, dest, "LATEST", "--standby")
-    standby = pg.restored("standby", dest)
-    standby.start()
-    pg.sql("create table t as select g from generate_series(1, 1000) g")
-    pg.sql("checkpoint")
-    pg.switch()
-    same_rows(pg, standby)
-    shutil.copytree(rig.session.stage() / "libexec/walpipe", rig.dir / "exec")
-    os.rename(rig.dir / "exec/tarpart", rig.dir / "exec/tarpart.real")
-    rig.write("exec/tarpart", """#!/bin/sh
+    pg, standby = pair(rig)
+    dest = standby.data
+    restart_point(pg, standby)
+    waiting = rig.in_place_of("tarpart", """#!/bin/sh
 : >"$RIG_DIR/begun"
 while [ ! -e "$RIG_DIR/go" ]; do sleep 0.05; done
 exec "${0%/*}/tarpart.real" "$@"
-""", 0o755)
-    rig.own(rig.dir / "exec", recursive=True)
-    slow = rig.spawn("walpipe", "backup-push", dest, env=standby.env({"WALPIPE_EXEC_PATH": rig.dir / "exec"}), stderr=open(rig.dir / "slow.err", "wb"))
+""")
+    slow = rig.spawn("walpipe", "backup-push", dest, env=standby.env(waiting), stderr=open(rig.dir / "slow.err", "wb"))
     wait_for(lambda: (rig.dir / "begun").exists() or slow.poll() is not None, 60)
     quick = rig.spawn("walpipe", "backup-push", dest, "--no-archive-check", env=standby.env(), stderr=open(rig.dir / "quick.err", "wb"))
     assert quick.wait(120) == 0, (rig.dir / "quick.err").read_text()

@@ -31,7 +31,7 @@ async fn attempt(client: &Client, scratch: &Key) -> Result<CreateOnly, Error> {
     object::encrypted(client, first.headers())?;
     class_is_kept(client, &full).await?;
     match put(client, &full, true).await {
-        Err(fault) if fault.is_conditions() => {}
+        Err(fault) if fault.is_precondition_failed() => {}
         Err(fault) if fault.is_status(501) => return Ok(CreateOnly::No),
         Err(fault) => return Err(explain(fault)),
         Ok(_) => return Ok(CreateOnly::No),
@@ -96,7 +96,7 @@ async fn complete_as(client: &Client, full: &str, id: &str) -> Result<bool, Erro
     let body = Bytes::from(crate::upload::completion([(1, etag.as_str())].into_iter()));
     let call = Call { key: Some(full), query: &query, headers: &headers, body, ..Call::new(Method::POST, Intent::Put) };
     match client.answer(&call).await {
-        Err(fault) if fault.is_conditions() => Ok(true),
+        Err(fault) if fault.is_precondition_failed() => Ok(true),
         Err(fault) if fault.is_status(501) => {
             crate::unfinished::abort(client, full, id).await?;
             Ok(false)

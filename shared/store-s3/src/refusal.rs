@@ -158,7 +158,7 @@ impl Fault {
     }
 
     /// What was asked for under a condition is refused by it; MinIO said 304 to a PUT as well until April 2024.
-    pub(crate) fn is_conditions(&self) -> bool {
+    pub(crate) fn is_precondition_failed(&self) -> bool {
         self.is_status(412) || self.is_status(304)
     }
 

@@ -281,7 +281,7 @@ impl<'a> S3Upload<'a> {
             match self.store.runtime.block_on(self.make(&call)) {
                 Ok(answer) => break answer,
                 // our own answer may have been lost, and the object not
-                Err(fault) if fault.is_conditions() && conditional => match look()? {
+                Err(fault) if fault.is_precondition_failed() && conditional => match look()? {
                     Some(there) if ours(&there) => break (there.etag.map(|e| bare(&e)), None),
                     Some(there) => return taken(&there),
                     None => return Err(Error::Busy("the object that was in the way is gone again".into())),
