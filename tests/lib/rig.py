@@ -1,6 +1,7 @@
 """A test's scratch directory, the tools as installed, and everything it runs: written down, cleaned up."""
 
 import atexit
+import fcntl
 import os
 import pathlib
 import pwd
@@ -62,8 +63,12 @@ class Session:
         try:
             return pwd.getpwnam(USER)
         except KeyError:
-            subprocess.run(["useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent",
-                            "--shell", "/bin/sh", USER], check=False, capture_output=True)
+            # one run at a time: useradd looks for the name before it has its lock, and the second one of two then gives
+            # the first one's user another uid
+            with open("/tmp/walpipe-useradd.lock", "wb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                subprocess.run(["useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent",
+                                "--shell", "/bin/sh", USER], check=False, capture_output=True)
         try:
             return pwd.getpwnam(USER)
         except KeyError:

@@ -17,6 +17,7 @@ use crate::body::{Progress, Watched};
 use crate::bucket;
 use crate::config::{Config, Sse};
 use crate::credentials::{Credentials, Provider};
+use crate::object;
 use crate::refusal::{Cause, Fault, Intent, Refusal};
 use crate::sign::{Header, Unsigned, sign};
 use crate::tls;
@@ -122,7 +123,8 @@ impl Client {
     }
 
     /// A failure in words; where the server took exception to something that was asked for, what that was.
-    pub(crate) fn explain(&self, fault: Fault, intent: Intent) -> Error {
+    pub(crate) fn explain(&self, mut fault: Fault, intent: Intent) -> Error {
+        fault.scrub(&self.secrets().iter().map(String::as_str).collect::<Vec<_>>());
         // the key of aws:kms counts as a key that is not known for some servers
         let kms = fault.refusal().is_some_and(|refusal| refusal.code == "InvalidAccessKeyId")
             && matches!(self.config.sse, Sse::Kms(_));
@@ -140,6 +142,15 @@ impl Client {
             }
             error => error,
         }
+    }
+
+    /// What was sent and nobody may read.
+    fn secrets(&self) -> Vec<String> {
+        let mut secrets = self.credentials.secrets();
+        if let Sse::Customer(key) = &self.config.sse {
+            secrets.extend([key.clone(), object::encode(key)]);
+        }
+        secrets
     }
 
     /// Sends a request until it is answered with success, or will not be.

@@ -81,11 +81,16 @@ pub(crate) fn customer(client: &Client) -> Vec<Header> {
     match &client.config.sse {
         Sse::Customer(key) => vec![
             ("x-amz-server-side-encryption-customer-algorithm".into(), "AES256".to_owned()),
-            ("x-amz-server-side-encryption-customer-key".into(), BASE64.encode(key)),
+            ("x-amz-server-side-encryption-customer-key".into(), encode(key)),
             ("x-amz-server-side-encryption-customer-key-md5".into(), md5(key.as_bytes())),
         ],
         _ => Vec::new(),
     }
+}
+
+/// A customer's key as it is sent.
+pub(crate) fn encode(key: &str) -> String {
+    BASE64.encode(key)
 }
 
 /// The MD5 of bytes, as Content-MD5 has it.

@@ -85,6 +85,12 @@ impl Refusal {
         Self { status, code, message, region, retry_after: None, ahead: None }
     }
 
+    /// Keeps of the server's words what people may read.
+    pub(crate) fn scrub(&mut self, secrets: &[&str]) {
+        self.code = scrub(&self.code, secrets);
+        self.message = scrub(&self.message, secrets);
+    }
+
     /// Whether the very same request may succeed a little later.
     pub(crate) fn may_pass(&self) -> bool {
         match self.code.as_str() {
@@ -126,10 +132,10 @@ impl Refusal {
         }
     }
 
-    /// With the server's own words, one line of them.
+    /// With the server's own words.
     fn long(&self) -> String {
-        let words: String = self.message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
-        if words.is_empty() { self.short() } else { format!("{}: {}", self.short(), words.trim_end_matches('.')) }
+        let words = self.message.trim_end_matches('.');
+        if words.is_empty() { self.short() } else { format!("{}: {words}", self.short()) }
     }
 }
 
@@ -145,6 +151,13 @@ impl Cause {
 }
 
 impl Fault {
+    /// Its refusal without these, if it is one.
+    pub(crate) fn scrub(&mut self, secrets: &[&str]) {
+        if let Cause::Refused(refusal) = &mut self.cause {
+            refusal.scrub(secrets);
+        }
+    }
+
     /// The refusal, if it is one.
     pub(crate) const fn refusal(&self) -> Option<&Refusal> {
         match &self.cause {
@@ -185,6 +198,19 @@ impl Fault {
             Cause::Stalled(time) => Error::Busy(format!("nothing moved for {} s, {tries}", time.as_secs()).into()),
             Cause::Refused(refusal) => explain(&refusal, intent, bucket, &tries),
         }
+    }
+}
+
+/// A service's words for people: one line, not long, and none of `secrets` in it, for some quote the request.
+pub(crate) fn scrub(words: &str, secrets: &[&str]) -> String {
+    let mut text = words.split(['\r', '\n']).map(str::trim).find(|line| !line.is_empty()).unwrap_or("").to_owned();
+    for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
+        text = text.replace(secret, "…");
+    }
+    text = text.replace(char::is_control, " ");
+    match text.char_indices().nth(300) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
     }
 }
 

@@ -9,9 +9,10 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use store::{Error, Why};
 
 use super::document::Document;
-use super::http::{self, Patience, scrub};
+use super::http::{self, Patience};
 use super::{Credentials, Environment};
 use crate::client::root;
+use crate::refusal::scrub;
 
 /// Where a relative address is of: the ECS agent.
 pub(super) const AGENT: &str = "http://169.254.170.2";

@@ -142,15 +142,3 @@ async fn once(http: &Client, request: Request) -> Result<Answer, reqwest::Error>
     }
     Ok(Answer { status, text: String::from_utf8_lossy(&bytes).into_owned() })
 }
-
-/// A message of a service for people: one line, not long, and none of `secrets` in it.
-pub(super) fn scrub(message: &str, secrets: &[&str]) -> String {
-    let mut text = message.split(['\r', '\n']).map(str::trim).find(|line| !line.is_empty()).unwrap_or("").to_owned();
-    for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
-        text = text.replace(secret, "…");
-    }
-    match text.char_indices().nth(300) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
-}

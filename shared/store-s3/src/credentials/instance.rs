@@ -12,6 +12,7 @@ use store::{Error, Why};
 use super::document::Document;
 use super::http::{self, Answer, Patience};
 use super::{Credentials, Environment};
+use crate::refusal::scrub;
 
 const USUAL: &str = "http://169.254.169.254";
 const USUAL_V6: &str = "http://[fd00:ec2::254]";
@@ -56,7 +57,7 @@ pub(super) async fn ask(environment: &Environment, notes: &mut Vec<String>) -> R
     let giver = format!("the instance metadata service at {base}");
     let document = Document::read(&answer.text, &giver)?;
     if let Some(code) = document.code.as_deref().filter(|code| *code != "Success") {
-        let text = format!("{giver} has no key for the role {role}: {}", http::scrub(code, &[]));
+        let text = format!("{giver} has no key for the role {role}: {}", scrub(code, &[]));
         return Err(Error::Denied(Why::hinted(text, "The role has to exist, and to trust ec2.amazonaws.com.")));
     }
     let mut key = document.key(&giver)?;

@@ -80,6 +80,8 @@ pub(crate) struct Provider {
     /// Whether the store's own client can speak TLS.
     secure: bool,
     held: Mutex<Option<Held>>,
+    /// Of every key there was.
+    secrets: Mutex<Vec<String>>,
     /// Held by the one that looks for a key.
     turn: tokio::sync::Mutex<Option<Failure>>,
     /// Of containers; and the patience with processes.
@@ -92,7 +94,17 @@ impl Provider {
     /// client that [`Provider::get`] is given trusts them already.
     pub(crate) fn new(environment: Environment, ca_file: Option<PathBuf>, secure: bool) -> Self {
         let (held, turn) = (Mutex::new(None), tokio::sync::Mutex::new(None));
-        Self { environment, ca_file, secure, held, turn, agent: container::AGENT.to_owned(), patience: PROCESS }
+        let secrets = Mutex::new(Vec::new());
+        Self {
+            environment,
+            ca_file,
+            secure,
+            held,
+            secrets,
+            turn,
+            agent: container::AGENT.to_owned(),
+            patience: PROCESS,
+        }
     }
 
     /// A key that is good for some minutes at least, or, where no newer one can be had, still good.
@@ -120,6 +132,9 @@ impl Provider {
         match self.find(http).await {
             Ok((key, changes)) => {
                 *last = None;
+                let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+                secrets.extend([Some(&key.secret), key.token.as_ref()].into_iter().flatten().cloned());
+                drop(secrets);
                 *self.lock() = Some(Held { due: due(&key), since: Instant::now(), key: key.clone(), changes });
                 Ok(key)
             }
@@ -142,6 +157,11 @@ impl Provider {
             *held = None;
         }
         changes
+    }
+
+    /// What no message may have in it: the secrets and tokens of all keys that were given.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Held>> {

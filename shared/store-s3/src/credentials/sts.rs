@@ -13,10 +13,11 @@ use store::{Error, Why};
 
 use super::chain::{Role, Web};
 use super::document::expiration;
-use super::http::{self, Answer, Patience, scrub};
+use super::http::{self, Answer, Patience};
 use super::{Credentials, Environment};
 use crate::answer::ErrorBody;
 use crate::client::root;
+use crate::refusal::scrub;
 use crate::sign::{Unsigned, sign};
 
 const PATIENCE: Patience = Patience { time: Duration::from_secs(10), tries: 3 };

@@ -1,8 +1,10 @@
 //! Who may, and when: s3s checks it, with code that is not ours.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use store::{Error, Store};
 
-use crate::server::{Fault, Kind, Options, Server};
+use crate::server::{Fault, Kind, Options, PREFIX, Server};
 use crate::{create, get, hint, key, put};
 
 /// What each verb comes to.
@@ -18,7 +20,11 @@ fn each(server: &Server, bucket: &str, more: &[(&str, &str)]) -> Vec<(&'static s
         ("unfinished", store.unfinished(None, &mut |_| Ok(())).unwrap_err()),
         ("probe", store.probe(&one).unwrap_err()),
     ];
-    all.push(("removal", store.remove_all(&[one, two], &mut |key, error| panic!("{key}: {error}")).unwrap_err()));
+    // all of them at once, or each by itself
+    let mut of_each = Vec::new();
+    let whole = store.remove_all(&[one, two], &mut |_, error| of_each.push(error));
+    assert!(whole.is_err() || of_each.len() == 2, "{whole:?} {of_each:?}");
+    all.extend(whole.err().into_iter().chain(of_each).map(|error| ("removal", error)));
     all
 }
 
@@ -41,6 +47,52 @@ fn a_wrong_secret_and_an_unknown_key_are_told_apart() {
         }
     }
     assert_eq!(server.keys(), ["one"]);
+}
+
+#[test]
+fn a_server_that_quotes_the_request_cannot_put_a_secret_into_a_message() {
+    let [token, customer] = ["hush-token/+=", "hush-key-of-a-customer-32-bytes!"];
+    let encoded = BASE64.encode(customer);
+    let set = [("AWS_SESSION_TOKEN", token), ("WALG_S3_SSE", "AES256"), ("WALG_S3_SSE_C", customer)];
+    for (status, code) in [
+        (400, "InvalidArgument"),
+        (400, "AuthorizationHeaderMalformed"),
+        (400, "KMS.DisabledException"),
+        (400, "InvalidToken"),
+        (403, "SignatureDoesNotMatch"),
+        (403, "AccessDenied"),
+        (405, "MethodNotAllowed"),
+        (501, "NotImplemented"),
+    ] {
+        let server = Server::start(Options::default());
+        for kind in [Kind::Put, Kind::Get, Kind::Head, Kind::List, Kind::Delete, Kind::Batch, Kind::Uploads] {
+            server.fault(kind, 0..100, Fault::Quote(status, code));
+        }
+        for (verb, error) in each(&server, crate::server::BUCKET, &set) {
+            let said = format!("{error:?} {error} {:?}", error.why().hint);
+            assert!(!said.contains("hush") && !said.contains(&encoded), "{status} {code} {verb}: {said}");
+            assert!(matches!(verb, "head" | "put") || said.contains(code), "{status} {code} {verb}: {said}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_about_one_key_cannot_put_a_secret_into_a_message() {
+    let server = Server::start(Options::default());
+    let of = |name: &str| {
+        let quoted = "x-amz-security-token:hush-token/+=\nx-amz-date";
+        format!("<Error><Key>{PREFIX}/{name}</Key><Code>Odd</Code><Message>no: {quoted}</Message></Error>")
+    };
+    server.fault(
+        Kind::Batch,
+        0..1,
+        Fault::Document(format!("<DeleteResult>{}{}</DeleteResult>", of("one"), of("two"))),
+    );
+    let mut said = Vec::new();
+    let store = server.store(&[("AWS_SESSION_TOKEN", "hush-token/+=")]);
+    store.remove_all(&[key("one"), key("two")], &mut |_, error| said.push(error.to_string())).unwrap();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said.iter().all(|said| said.contains("Odd") && !said.contains("hush")), "{said:?}");
 }
 
 #[test]

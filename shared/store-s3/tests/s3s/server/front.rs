@@ -29,6 +29,12 @@ pub async fn answer(
                 read_all(&mut request).await;
                 return Ok(refusal(*status, code, "", headers));
             }
+            Fault::Quote(status, code) => {
+                read_all(&mut request).await;
+                let values = request.headers().values().map(|value| value.to_str().unwrap_or_default());
+                let message = format!("<Message>{}</Message>", values.collect::<Vec<_>>().join("; "));
+                return Ok(refusal(*status, code, &message, &[]));
+            }
             Fault::Document(text) => {
                 read_all(&mut request).await;
                 return Ok(Response::new(Body::from(text.clone())));
