@@ -59,10 +59,10 @@ def nobody_left(rig):
 
 
 class Rounds:
-    """As many rounds as it takes to kill so often: 20 times, 500 under --long, or as WALPIPE_TEST_KILLS says."""
+    """As many rounds as it takes to kill so often: 20 times, 500 under --long, or as WALPIPE_TEST_KILLS says; elsewhere as is said there."""
 
-    def __init__(self, long):
-        self.wanted = int(os.environ.get("WALPIPE_TEST_KILLS", "500" if long else "20"))
+    def __init__(self, long, few=20, many=500, setting="WALPIPE_TEST_KILLS"):
+        self.wanted = int(os.environ.get(setting, many if long else few))
         self.hits = self.tried = 0
 
     def __iter__(self):

@@ -17,7 +17,8 @@ fn no_service_can_put_a_secret_into_a_message() {
             if asked.body.is_empty() {
                 (status, format!("{{\"code\": \"{code} {text}\", \"message\": \"{text}\"}}"))
             } else {
-                (status, sts_error(code, &text))
+                let quoting = format!("{code} {text}");
+                (status, sts_error(if code == "Odd" { &quoting } else { code }, &text))
             }
         })
     };
@@ -27,7 +28,7 @@ fn no_service_can_put_a_secret_into_a_message() {
     );
     let token = home.file("token", "hush-jwt.hush.hush");
     for status in [200, 400, 403, 500] {
-        for code in ["AccessDenied", "SignatureDoesNotMatch", "ExpiredTokenException", "ValidationError"] {
+        for code in ["AccessDenied", "SignatureDoesNotMatch", "ExpiredTokenException", "ValidationError", "Odd"] {
             let service = echo(status, code);
             let role = [("HOME", home.path()), ("AWS_PROFILE", "r"), ("AWS_ENDPOINT_URL_STS", &service.origin)];
             let web = [

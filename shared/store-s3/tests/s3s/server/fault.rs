@@ -15,7 +15,7 @@ pub type Deed = Box<dyn Fn(&mut Bucket) + Send + Sync>;
 pub enum Fault {
     /// It is answered with this status, S3's word for it, and these headers; nothing else comes of it.
     Answer(u16, &'static str, Vec<(&'static str, &'static str)>),
-    /// It is refused with this status and S3's word for it, and its message quotes all headers that came; nothing else
+    /// It is refused with this status and S3's word for it, and its message quotes the headers that are secret; nothing else
     /// comes of it.
     Quote(u16, &'static str),
     /// It is answered with 200 and this document; nothing else comes of it.

@@ -14,6 +14,10 @@ use s3s::{Body, HttpError, StdError};
 
 use super::{Fault, Shared};
 
+/// The headers whose values are secrets.
+const TOKEN: &str = "x-amz-security-token";
+const CUSTOMER_KEY: &str = "x-amz-server-side-encryption-customer-key";
+
 /// Answers one request.
 pub async fn answer(
     shared: Arc<Shared>,
@@ -31,8 +35,9 @@ pub async fn answer(
             }
             Fault::Quote(status, code) => {
                 read_all(&mut request).await;
-                let values = request.headers().values().map(|value| value.to_str().unwrap_or_default());
-                let message = format!("<Message>{}</Message>", values.collect::<Vec<_>>().join("; "));
+                let quoted =
+                    [TOKEN, CUSTOMER_KEY].iter().filter_map(|name| request.headers().get(*name)?.to_str().ok());
+                let message = format!("<Message>{}</Message>", quoted.collect::<Vec<_>>().join("; "));
                 return Ok(refusal(*status, code, &message, &[]));
             }
             Fault::Document(text) => {
