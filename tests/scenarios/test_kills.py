@@ -59,7 +59,7 @@ def nobody_left(rig):
 
 
 class Rounds:
-    """As many rounds as it takes to kill so often: 20 times, 500 under --long, or as WALPIPE_TEST_KILLS says; elsewhere as is said there."""
+    """As many rounds as it takes to kill so often: a few times, many times under --long, or as the setting says."""
 
     def __init__(self, long, few=20, many=500, setting="WALPIPE_TEST_KILLS"):
         self.wanted = int(os.environ.get(setting, many if long else few))

@@ -321,8 +321,8 @@ def test_a_backup_that_lost_a_process_is_never_listed(rig, bucket, victim, long)
     whole, rounds = set(), kills(long)
     for _ in rounds:
         p = rig.spawn("walpipe", "backup-push", pg.data, env=pg.env(), stderr=open(rig.dir / "push.err", "wb"))
-        rounds.hits += strike(p, victim, dice.randint(1, {"catalog": 5, "compress": 5, "s3put": 6, "tarpart": 2, "pg-snapshot": 2}.get(victim, 1)),
-                       dice.choice((0, 0.001, 0.01, 0.03, 0.08)) * dice.random())
+        nth = dice.randint(1, {"catalog": 5, "compress": 5, "s3put": 6, "tarpart": 2, "pg-snapshot": 2}.get(victim, 1))
+        rounds.hits += strike(p, victim, nth, dice.choice((0, 0.001, 0.01, 0.03, 0.08)) * dice.random())
         code = p.wait(120)
         nobody_left(rig)
         now = set(bucket.backups())

@@ -85,12 +85,6 @@ impl Refusal {
         Self { status, code, message, region, retry_after: None, ahead: None }
     }
 
-    /// Keeps of the server's words what people may read.
-    pub(crate) fn scrub(&mut self, secrets: &[&str]) {
-        self.code = scrub(&self.code, secrets);
-        self.message = scrub(&self.message, secrets);
-    }
-
     /// Whether the very same request may succeed a little later.
     pub(crate) fn may_pass(&self) -> bool {
         match self.code.as_str() {
@@ -151,10 +145,11 @@ impl Cause {
 }
 
 impl Fault {
-    /// Its refusal without these, if it is one.
+    /// Keeps of the server's words what people may read.
     pub(crate) fn scrub(&mut self, secrets: &[&str]) {
         if let Cause::Refused(refusal) = &mut self.cause {
-            refusal.scrub(secrets);
+            refusal.code = scrub(&refusal.code, secrets);
+            refusal.message = scrub(&refusal.message, secrets);
         }
     }
 
