@@ -18,7 +18,7 @@ use crate::bucket;
 use crate::config::{Config, Sse};
 use crate::credentials::{Credentials, Provider};
 use crate::object;
-use crate::refusal::{Cause, Fault, Intent, Refusal};
+use crate::refusal::{Cause, Fault, Intent, Refusal, is_region};
 use crate::sign::{Header, Unsigned, sign};
 use crate::tls;
 use crate::upload::BUFFERS;
@@ -273,7 +273,7 @@ impl Client {
         let headers = response.headers().clone();
         let text = self.text(response).await.unwrap_or_default();
         let mut refusal = Refusal::new(status, quick_xml::de::from_str::<ErrorBody>(&text).unwrap_or_default());
-        if let Some(region) = header(&headers, "x-amz-bucket-region") {
+        if let Some(region) = region_in(&headers) {
             refusal.region = Some(region);
         }
         let number = |text: &str| text.trim().parse().ok().map(Duration::from_secs);
@@ -320,7 +320,7 @@ impl Client {
         let (origin, base) = bucket::place(None, "us-east-1", &self.bucket, true);
         let url = format!("{origin}{}", base.trim_end_matches('/'));
         let answer = tokio::time::timeout(self.config.timeout, self.http.head(url).send()).await.ok()?.ok()?;
-        header(answer.headers(), "x-amz-bucket-region")
+        region_in(answer.headers())
     }
 
     /// Whether the refusal says where the bucket is, and nobody said otherwise.
@@ -369,6 +369,11 @@ pub(crate) fn parse<T: Document>(text: &str) -> Result<T, Error> {
 /// A header's text.
 pub(crate) fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// The region that an answer names.
+fn region_in(headers: &HeaderMap) -> Option<String> {
+    header(headers, "x-amz-bucket-region").filter(|region| is_region(region))
 }
 
 /// The pause before the next try: it doubles from a tenth of a second, and no two clients keep step.

@@ -80,7 +80,7 @@ impl Intent {
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, body: ErrorBody) -> Self {
-        let (code, message, region) = (body.code, body.message, body.region);
+        let (code, message, region) = (body.code, body.message, body.region.filter(|region| is_region(region)));
         let status = if status.is_success() { status_of(&code) } else { status };
         Self { status, code, message, region, retry_after: None, ahead: None }
     }
@@ -150,6 +150,7 @@ impl Fault {
         if let Cause::Refused(refusal) = &mut self.cause {
             refusal.code = scrub(&refusal.code, secrets);
             refusal.message = scrub(&refusal.message, secrets);
+            refusal.region = refusal.region.take().map(|region| scrub(&region, secrets));
         }
     }
 
@@ -207,6 +208,11 @@ pub(crate) fn scrub(words: &str, secrets: &[&str]) -> String {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,
     }
+}
+
+/// Whether this may be the name of a region; it becomes part of a host's name.
+pub(crate) fn is_region(name: &str) -> bool {
+    (1..64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 /// The status that S3 gives such an error where it comes before the answer has begun: one in the body of an answer of 200

@@ -77,6 +77,18 @@ fn a_server_that_quotes_the_request_cannot_put_a_secret_into_a_message() {
 }
 
 #[test]
+fn a_region_that_a_server_names_is_a_name_and_no_secret() {
+    for (named, said) in [("eu-north-9", true), ("hush-token", false), ("odd.example/x", false), ("", false)] {
+        let server = Server::start(Options::default());
+        let headers = vec![("x-amz-bucket-region", named)];
+        server.fault(Kind::Put, 0..9, Fault::Answer(400, "AuthorizationHeaderMalformed", headers));
+        let error = put(&server.store(&[("AWS_SESSION_TOKEN", "hush-token")]), "one", b"1", &create()).unwrap_err();
+        let words = format!("{error:?}");
+        assert_eq!(!named.is_empty() && words.contains(named), said, "{words}");
+    }
+}
+
+#[test]
 fn an_answer_about_one_key_cannot_put_a_secret_into_a_message() {
     let server = Server::start(Options::default());
     let of = |name: &str| {
