@@ -342,6 +342,41 @@ def test_a_pg_control_is_stored_once_it_is_whole(path):
         assert tar.extractfile(tar.next()).read() == whole
 
 
+def test_a_list_that_is_not_whole_makes_no_part(path):
+    """It ends with how much it should be; and a backup has one pg_control."""
+    path.want_tools("tarpart")
+    control = (ROOT / "shared/pg/tests/data/pg_control.15").read_bytes()
+    path.write("control", control)
+    path.write("a", data(700, "random"))
+    a = f"f 700 0 600 0 0\0/a\0{path.dir}/a\0"
+    c = f"c {len(control)} 0 600 0 0\0/global/pg_control\0{path.dir}/control\0"
+    total = 700 + len(control)
+    create = "rm -rf out; mkdir out; tarpart create --filter 'cat >out/\"$TARPART_NAME\"' <list"
+    for wrong, words in [
+        ("", "end record is missing"),
+        (a + c, "end record is missing"),
+        ((a + c)[:-1], "end record is missing"),
+        (a + c + f"E 2 {total}", "end record is missing"),
+        (c + f"E 2 {total}\0", "1 entries"),
+        (c + f"E 1 {total}\0", "1 entries"),
+        (a + c + f"E 1 {total}\0", "2 entries"),
+        (a + c + f"E 2 {total - 1}\0", "2 entries"),
+        (a + c + f"E 2 {total} 1\0", "no record"),
+        (a + c + f"E 2\0", "no record"),
+        (a + "E 1 700\0", "0 pg_control"),
+        (c + c + f"E 2 {2 * len(control)}\0", "2 pg_control"),
+        (a.replace("f", "x", 1) + c + f"E 2 {total}\0", "no record"),
+        (a.replace("/a", "", 1) + c + f"E 2 {total}\0", "no record"),
+    ]:
+        path.write("list", wrong)
+        r = sh(path, create, status=65)
+        assert words in r.err, (wrong, r.err)
+        assert os.listdir(path.dir / "out") == [], wrong
+    path.write("list", a + c + f"E 2 {total}\0")
+    sh(path, create)
+    assert sorted(f for f in os.listdir(path.dir / "out") if f.endswith(".tar")) == ["part_001.tar", "pg_control.tar"]
+
+
 def test_a_tar_that_was_cut_within_a_member_is_65(path):
     """Between two members its end is one that old backups have: there the list of files tells."""
     path.want_tools("tarpart")
