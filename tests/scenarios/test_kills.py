@@ -233,17 +233,22 @@ def subprocess_clean(rig, dest):
     rig.run("rm", "-rf", dest)
 
 
-@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_ends_a_backup_with_its_status_and_leaves_nobody(rig, sig):
-    rig.settings["WALG_DISK_RATE_LIMIT"] = str(1 << 20)
-    pg = story.archived(rig, small=True)
-    rig.settings["KILLTEST"] = "1"
+def slow_push(rig, pg):
+    """A backup in the middle of its copying, which takes half a minute."""
+    rig.settings.update(WALG_DISK_RATE_LIMIT=str(1 << 20), KILLTEST="1")
     p = rig.spawn("walpipe", "backup-push", pg.data, env=pg.env(), stderr=open(rig.dir / "push.err", "wb"))
     for _ in range(2000):
         if any(what_runs(pid) == "tarpart" for pid, _ in children(p.pid)):
             break
         time.sleep(0.005)
     time.sleep(0.3)
+    return p
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_a_backup_with_its_status_and_leaves_nobody(rig, sig):
+    pg = story.archived(rig, small=True)
+    p = slow_push(rig, pg)
     p.send_signal(sig)
     assert p.wait(30) in (128 + sig, -sig), (rig.dir / "push.err").read_text()
     nobody_left(rig)
@@ -255,17 +260,22 @@ def test_a_signal_ends_a_backup_with_its_status_and_leaves_nobody(rig, sig):
     pg.backup()
 
 
+@pytest.mark.parametrize("victim", ["backup-push", "pg-snapshot", "tarpart"])
+def test_who_was_started_by_one_that_is_killed_ends_as_well(rig, victim):
+    pg = story.archived(rig, small=True)
+    p = slow_push(rig, pg)
+    assert strike(p, victim, 1, 0)
+    assert p.wait(5) in (137, -9), (rig.dir / "push.err").read_text()
+    nobody_left(rig)
+    assert story.names(rig.settings["WALG_FILE_PREFIX"]) == []
+    del rig.settings["WALG_DISK_RATE_LIMIT"]
+    pg.backup()
+
+
 def test_the_server_dying_in_mid_backup_means_no_backup(rig):
-    rig.settings["WALG_DISK_RATE_LIMIT"] = str(1 << 20)
     for mode in ("fast", "immediate"):
         pg = story.archived(rig, mode, small=True)
-        rig.settings["KILLTEST"] = "1"
-        p = rig.spawn("walpipe", "backup-push", pg.data, env=pg.env(), stderr=open(rig.dir / "push.err", "wb"))
-        for _ in range(2000):
-            if any(what_runs(pid) == "tarpart" for pid, _ in children(p.pid)):
-                break
-            time.sleep(0.005)
-        time.sleep(0.3)
+        p = slow_push(rig, pg)
         pg.stop(mode)
         code = p.wait(60)
         assert code > 0, (rig.dir / "push.err").read_text()
