@@ -5,7 +5,7 @@ WALPIPE_TEST_S3_ENDPOINT (http://… or https://…), WALPIPE_TEST_S3_ACCESS_KEY
 WALPIPE_TEST_S3_REGION, WALPIPE_TEST_S3_STYLE=path|host and WALPIPE_TEST_S3_CA name another; what only our Ceph has is
 then skipped aloud.
 
-    s3.py install       fetch boto3 where there is none
+    s3.py install       fetch boto3 and moto where there are none
     s3.py               say what is there
 """
 
@@ -317,9 +317,12 @@ def data(size, seed=1):
 
 
 def main():
+    from lib import moto
     if sys.argv[1:] == ["install"]:
         install()
+        moto.install()
     found = boto3()
+    print(f"moto: {'there' if moto.there() else 'not there'}")
     print(f"boto3: {found.__version__ if found else 'not there'}")
     print(f"Ceph: {'not there: no ' + ' '.join(ceph.missing()) if ceph.missing() else 'there'}")
 
