@@ -16,5 +16,7 @@ for there in $leftover; do
 done
 printf '%s\n' "$WALPIPE_BACKUP" >"$OUT/name"
 export WALPIPE_BELOW
-exec tarpart create --jobs "$JOBS" --size "$SIZE" --suffix "$EXT" ${LISTED:+--metadata "$OUT/files_metadata.json"} \
+lend=
+[ "$METHOD" = none ] || lend=--lend	# compress reads what it gets, but what it only passes on
+exec tarpart create ${lend:+"$lend"} --jobs "$JOBS" --size "$SIZE" --suffix "$EXT" ${LISTED:+--metadata "$OUT/files_metadata.json"} \
 	--filter "$PART_FILTER" >"$OUT/parts"

@@ -31,6 +31,9 @@ pub(crate) struct Words {
     /// What the stored name has behind the part's, as .lz4
     #[arg(long, default_value = "")]
     suffix: String,
+    /// CMD reads its standard input, and splices it into files at most: lend it the memory instead of copying
+    #[arg(long)]
+    lend: bool,
     /// Make N parts side by side
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
@@ -56,6 +59,7 @@ pub(crate) fn create(words: &Words) -> Result<(), Failure> {
         command: &words.filter,
         suffix: &words.suffix,
         threads: if words.label.is_some() { 1 } else { (cores / usize::from(words.jobs)).max(1) },
+        lend: words.lend,
         output: Mutex::new(tool::text_stdout()?),
     };
     match &words.label {
@@ -206,7 +210,6 @@ impl<'a> Work<'a> {
         let means = Means { limit: &self.limit, progress: &self.progress, verify: self.verify };
         let mut part: Option<Part<'_>> = None;
         let mut owners = Owners::default();
-        let mut buffer = Vec::new();
         loop {
             let entry = entries.lock().unwrap_or_else(PoisonError::into_inner).recv();
             if self.stop.load(Ordering::Relaxed) {
@@ -220,7 +223,7 @@ impl<'a> Work<'a> {
                     part.insert(Part::open(self.filter, format!("part_{number:03}.tar"))?)
                 }
             };
-            match store::store(open, &entry, &mut owners, &mut buffer, &means)? {
+            match store::store(open, &entry, &mut owners, &means)? {
                 Stored::Whole(corrupt) => self.stored(&entry, &corrupt)?,
                 Stored::Vanished => self.sum.lock().unwrap_or_else(PoisonError::into_inner).vanished += 1,
             }
@@ -277,7 +280,7 @@ impl<'a> Work<'a> {
     fn control(&self, entry: &Entry) -> Result<(), Failure> {
         let mut part = Part::open(self.filter, "pg_control.tar".to_owned())?;
         let means = Means { limit: &self.limit, progress: &self.progress, verify: false };
-        match store::store(&mut part, entry, &mut Owners::default(), &mut Vec::new(), &means)? {
+        match store::store(&mut part, entry, &mut Owners::default(), &means)? {
             Stored::Whole(_) => self.close(Some(part)),
             Stored::Vanished => Err(Failure::new(Status::NoInput, "pg_control is gone")),
         }

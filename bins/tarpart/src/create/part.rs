@@ -1,11 +1,12 @@
 //! One part: a tar that is written to the filter that stores it.
 
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use tool::{Child, Failure, Status};
+use tool::{Child, Failure, Lender, Status};
 
 use super::metadata::quoted;
 use crate::header::{END, Member, padding};
@@ -18,6 +19,8 @@ pub(crate) struct Filter<'a> {
     pub suffix: &'a str,
     /// How many threads a filter should use.
     pub threads: usize,
+    /// Whether memory may be lent to it: it reads what it gets, or splices it into files, and never into another pipe.
+    pub lend: bool,
     /// Standard output, where whole lines of the filters go.
     pub output: Mutex<tool::Stdout>,
 }
@@ -28,7 +31,7 @@ pub(crate) struct Part<'a> {
     /// Its name, without the suffix.
     pub name: String,
     child: Child,
-    pipe: Option<ChildStdin>,
+    pipe: Option<Pipe>,
     lines: Option<JoinHandle<io::Result<Vec<u8>>>>,
     /// Names of its members, JSON strings joined by commas.
     members: String,
@@ -36,6 +39,49 @@ pub(crate) struct Part<'a> {
     pub bytes: u64,
     /// Members so far.
     pub count: u64,
+}
+
+/// The way to the filter.
+enum Pipe {
+    Copied(ChildStdin, Vec<u8>),
+    Lent(Lender),
+}
+
+impl Pipe {
+    fn new(stdin: ChildStdin, lend: bool) -> Result<Self, Failure> {
+        tool::widen(&stdin);
+        if !lend {
+            return Ok(Self::Copied(stdin, Vec::new()));
+        }
+        let lender = Lender::new(OwnedFd::from(stdin));
+        lender.map(Self::Lent).ok_or_else(|| Failure::new(Status::Bug, "a filter's standard input that is no pipe"))
+    }
+
+    fn room(&mut self, size: usize) -> io::Result<&mut [u8]> {
+        match self {
+            Self::Copied(_, buffer) => {
+                if buffer.len() < size {
+                    buffer.resize(size, 0);
+                }
+                Ok(&mut buffer[..size])
+            }
+            Self::Lent(lender) => lender.room(size),
+        }
+    }
+
+    fn commit(&mut self, size: usize) -> io::Result<()> {
+        match self {
+            Self::Copied(stdin, buffer) => stdin.write_all(&buffer[..size]),
+            Self::Lent(lender) => lender.commit(size),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Copied(stdin, _) => stdin.write_all(bytes),
+            Self::Lent(lender) => lender.write_all(bytes),
+        }
+    }
 }
 
 /// Bytes of output that a filter may write, at most.
@@ -49,10 +95,7 @@ impl<'a> Part<'a> {
         command.env("TARPART_NAME", &name).env("WALPIPE_BELOW", "1").env("WALPIPE_THREADS", filter.threads.to_string());
         command.env_remove("PGPASSWORD");
         let mut child = Child::start(&mut command)?;
-        let pipe = child.stdin();
-        if let Some(pipe) = &pipe {
-            tool::widen(pipe);
-        }
+        let pipe = child.stdin().map(|stdin| Pipe::new(stdin, filter.lend)).transpose()?;
         let lines = child.stdout().map(|out| {
             std::thread::spawn(move || {
                 let mut text = Vec::new();
@@ -86,11 +129,26 @@ impl<'a> Part<'a> {
 
     /// Writes a piece of the member's content.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let Some(pipe) = &mut self.pipe else { return Err(Failure::new(Status::Bug, "a part without a pipe")) };
-        match pipe.write_all(bytes) {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.broken(&error)),
+        let written = self.pipe()?.write(bytes);
+        written.map_err(|error| self.broken(&error))
+    }
+
+    /// Writes `size` bytes that `fill` puts in place.
+    pub(crate) fn fill(
+        &mut self,
+        size: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        match self.pipe()?.room(size) {
+            Ok(room) => fill(room)?,
+            Err(error) => return Err(self.broken(&error)),
         }
+        let written = self.pipe()?.commit(size);
+        written.map_err(|error| self.broken(&error))
+    }
+
+    fn pipe(&mut self) -> Result<&mut Pipe, Failure> {
+        self.pipe.as_mut().ok_or_else(|| Failure::new(Status::Bug, "a part without a pipe"))
     }
 
     /// Ends a member of `size` bytes.

@@ -56,7 +56,6 @@ pub(crate) fn store(
     part: &mut Part<'_>,
     entry: &Entry,
     owners: &mut Owners,
-    buffer: &mut Vec<u8>,
     means: &Means<'_>,
 ) -> Result<Stored, Failure> {
     let (kind, file) = match entry.kind {
@@ -91,7 +90,7 @@ pub(crate) fn store(
     }
     let base = entry.name.rsplit(|&c| c == b'/').next().unwrap_or_default();
     let mut pages = (means.verify && entry.kind == Kind::Relation).then(|| Pages::of(base));
-    content(part, entry, &file, pages.as_mut(), buffer, means)?;
+    content(part, entry, &file, pages.as_mut(), means)?;
     part.pad(entry.size)?;
     Ok(Stored::Whole(pages.map(|p| p.corrupt).unwrap_or_default()))
 }
@@ -134,24 +133,23 @@ fn content(
     entry: &Entry,
     file: &File,
     mut pages: Option<&mut Pages>,
-    buffer: &mut Vec<u8>,
     means: &Means<'_>,
 ) -> Result<(), Failure> {
     let cannot = |e: &io::Error| Failure::io(format_args!("cannot read {}", entry.source.display()), e);
-    buffer.resize(BLOCK, 0);
     let mut left = entry.size;
     let mut ended = false;
     while left > 0 {
         let want = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
         means.limit.take(want as u64)?;
-        let block = &mut buffer[..want];
-        let filled = if ended { 0 } else { fill(file, block).map_err(|e| cannot(&e))? };
-        block[filled..].fill(0);
-        ended |= filled < want;
-        if let Some(pages) = pages.as_deref_mut() {
-            pages.look(&mut block[..filled - filled % PAGE], file);
-        }
-        part.write(block)?;
+        part.fill(want, |block| {
+            let filled = if ended { 0 } else { fill(file, block).map_err(|e| cannot(&e))? };
+            block[filled..].fill(0);
+            ended |= filled < want;
+            if let Some(pages) = pages.as_deref_mut() {
+                pages.look(&mut block[..filled - filled % PAGE], file);
+            }
+            Ok(())
+        })?;
         means.progress.add(want as u64);
         left -= want as u64;
     }
