@@ -117,20 +117,16 @@ def test_a_backup_that_lost_a_process_is_never_listed(rig, victim, long):
 
 
 def keep_small(repo, whole):
-    """Forget what is behind, WAL as well, so that 500 rounds fit."""
+    """Forget what is behind, WAL and what a kill left as well, so that 500 rounds fit."""
     if not whole:
         return
-    for n in sorted(whole)[:-2]:
-        os.unlink(f"{repo}/basebackups_005/{n}_backup_stop_sentinel.json")
-        shutil.rmtree(f"{repo}/basebackups_005/{n}")
-        whole.discard(n)
-    for n in os.listdir(repo + "/basebackups_005"):
-        if n.startswith("base_") and n + "_backup_stop_sentinel.json" not in os.listdir(repo + "/basebackups_005") and \
-                not n.endswith(".json") and n < min(whole):
-            shutil.rmtree(f"{repo}/basebackups_005/{n}")
-    for n in os.listdir(repo + "/wal_005"):
-        if n < min(whole).removeprefix("base_"):
-            os.unlink(f"{repo}/wal_005/{n}")
+    oldest = sorted(whole)[-2:][0]
+    whole -= {n for n in whole if n < oldest}
+    for folder, first in (("basebackups_005", oldest), ("wal_005", oldest.removeprefix("base_"))):
+        for n in os.listdir(f"{repo}/{folder}"):
+            if n < first:
+                path = f"{repo}/{folder}/{n}"
+                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
 
 
 @pytest.mark.parametrize("victim", ["wal-push", "fileput", "compress", "walcat", "catalog"])
