@@ -18,7 +18,7 @@ scratch() {	# a private directory in $tmp, gone on every way out
 	export TMPDIR	# what we run cleans up with it
 }
 
-last_words=''	# what a wrapper says last when it fails, whatever failed
+last_words=''	# what a wrapper says last when it fails or is ended, whatever failed
 
 leaving() {
 	trap - EXIT
@@ -63,6 +63,7 @@ stop() {	# a signal came: hand it on, wait for the child to clean up, leave
 		wait "$child"
 	} 2>/dev/null || :
 	[ -z "$undo" ] || "$undo" 2>/dev/null || :	# what a wrapper leaves nowhere
+	[ -z "$last_words" ] || say "$last_words"
 	[ -z "$tmp" ] || rm -rf "$tmp"
 	trap - EXIT	# inside a trap not every sh runs that one
 	[ "$1" -le "${most:-255}" ] || exit "$most"
@@ -150,15 +151,28 @@ root_there() {	# a repository that is a directory is there
 
 stored_wal() {	# stored_wal NAME: under which names the repository has it, one a line in $stored; fails as the store does
 	stored=''
-	if [ "$direct" = yes ]; then	# a look at a file needs no program
+	if [ "$direct" = yes ]; then	# a look at a file needs no program, but cannot tell a file that is absent from a failure
 		root_there || return 69
 		for extension in "$EXT" $EXTENSIONS ''; do
-			[ ! -f "$REPO/wal_005/$1$extension" ] || stored=$stored$1$extension$newline
+			[ -f "$REPO/wal_005/$1$extension" ] || continue
+			case $newline$stored in
+			*"$newline$1$extension$newline"*) ;;
+			*) stored=$stored$1$extension$newline ;;
+			esac
 		done
 		return 0
 	fi
+	listed_wal "$1"
+}
+
+listed_wal() {	# listed_wal NAME: the same by the store's own program: no name means that it is absent
+	[ "$direct" != yes ] || [ -d "$REPO/wal_005/" ] || {
+		say "there is no directory $REPO/wal_005"
+		return 69
+	}
 	# shellcheck disable=SC2046,SC2086  # one word each
-	stored=$("$LS" "$REPO/wal_005/" "$1$EXT" $(for extension in $EXTENSIONS; do printf '%s ' "$1$extension"; done) "$1") || {
+	stored=$("$LS" "$REPO/wal_005/" "$1$EXT" \
+		$(for extension in $EXTENSIONS; do [ "$extension" = "$EXT" ] || printf '%s ' "$1$extension"; done) ${EXT:+"$1"}) || {
 		looked=$?
 		[ "$looked" -ne 66 ] || return 69	# the store itself is not there: that says nothing of the file
 		return "$looked"
@@ -172,6 +186,10 @@ data_directory() {	# data_directory VERB DIR: DIR is one, or we cannot VERB it
 
 newline='
 '
+
+durable() {	# durable PATH...: these files and directories outlast a crash of the machine
+	sync "$@" || die 74 "cannot make $1 durable"
+}
 
 unwrap_wal() {	# unwrap_wal OBJECT COMMAND...: run COMMAND with the object's content as what its producer writes
 	object=$1

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import shutil
 import socket
 
@@ -196,6 +197,43 @@ def test_another_cluster_s_wal_is_refused(rig, pg):
     r = rig.walpipe("backup-push", other.data, env=other.env({"WALPIPE_ARCHIVE_TIMEOUT": "3"}), status=78)
     story.one_error(r)
     assert len(story.names(rig.settings["WALG_FILE_PREFIX"])) == 1
+
+
+def test_another_cluster_s_repository_in_the_place_of_ours_is_refused(rig, pg):
+    """Two disks were mounted the wrong way round after ours had been seen there."""
+    pg.backup()
+    ours = pathlib.Path(rig.settings["WALG_FILE_PREFIX"])
+    rig.settings["WALG_FILE_PREFIX"] = str(rig.mkdir("theirs"))
+    story.archived(rig, "other", small=True).backup()
+    rig.settings["WALG_FILE_PREFIX"] = str(ours)
+    theirs = rig.dir / "theirs"
+    ours.rename(rig.dir / "away")
+    theirs.rename(ours)
+    before = sorted(os.listdir(ours / "wal_005"))
+    pg.sql("create table t (a int)")
+    name = pg.sql("select pg_walfile_name(pg_current_wal_lsn())")
+    pg.sql("select pg_switch_wal()")
+    r = rig.walpipe("wal-push", f"pg_wal/{name}", cwd=pg.data, status=78)
+    story.one_error(r)
+    assert sorted(os.listdir(ours / "wal_005")) == before
+    ours.rename(theirs)
+    (rig.dir / "away").rename(ours)
+    rig.walpipe("wal-push", f"pg_wal/{name}", cwd=pg.data)
+
+
+def test_a_segment_that_is_there_is_durable_before_it_is_acknowledged(rig):
+    """Whoever stored it may have been killed before the directory was synced."""
+    if not shutil.which("strace"):
+        need.skip("strace", "not installed")
+    pg = story.archived(rig, small=True, archive=False)
+    pg.sql("create table t (a int)")
+    name = pg.sql("select pg_walfile_name(pg_current_wal_lsn())")
+    pg.sql("select pg_switch_wal()")
+    rig.walpipe("wal-push", f"pg_wal/{name}", cwd=pg.data)
+    r = rig.run("strace", "-f", "-qq", "-y", "-o", rig.dir / "trace", "-e", "trace=fsync,fdatasync", "walpipe", "wal-push", f"pg_wal/{name}", cwd=pg.data)
+    assert "stored already" in r.err
+    trace, folder = (rig.dir / "trace").read_text(), rig.settings["WALG_FILE_PREFIX"] + "/wal_005"
+    assert f"<{folder}/{name}.lz4>" in trace and f"<{folder}>" in trace, trace
 
 
 def test_wal_push_takes_the_same_and_refuses_the_different(rig):

@@ -250,6 +250,9 @@ def test_a_signal_ends_a_backup_with_its_status_and_leaves_nobody(rig, sig):
     nobody_left(rig)
     assert story.names(rig.settings["WALG_FILE_PREFIX"]) == []
     assert os.listdir(rig.dir / "tmp") == []
+    assert "no backup was made" in (rig.dir / "push.err").read_text()
+    base = rig.settings["WALG_FILE_PREFIX"] + "/basebackups_005"
+    assert [f for _, _, files in os.walk(base) for f in files] == [], "parts of no backup are left"
     assert pg.sql("select count(*) from pg_stat_activity where application_name like '%walpipe%' or query like '%backup_start%'"
                   " and pid <> pg_backend_pid()") == "0"
     del rig.settings["WALG_DISK_RATE_LIMIT"]

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -362,6 +363,38 @@ def test_what_is_lent_arrives_as_it_was(path, reader):
     sh(path, "tarpart create --lend --filter 'sh ./filter' <list")
     with tarfile.open(path.dir / "part_001.tar") as tar:
         assert {m.name: tar.extractfile(m).read() for m in tar} == {"/" + name: content for name, content in files.items()}
+
+
+def listed(path, files, kind="f"):
+    """A list of files as pg-snapshot writes it; of each a name, what it holds, and the size that the walk saw."""
+    control = (ROOT / "shared/pg/tests/data/pg_control.15").read_bytes()
+    text, total = f"c {len(control)} 0 600 0 0\0/global/pg_control\0{path.write('control', control)}\0", len(control)
+    for name, content, seen in files:
+        text += f"{kind} {seen} 0 600 0 0\0/{name}\0{path.write(name, content)}\0"
+        total += seen
+    path.write("list", f"{text}E {len(files) + 1} {total}\0")
+
+
+def test_a_file_is_stored_as_it_is_not_as_the_walk_saw_it(path):
+    """No WAL mends a configuration file that was cut, or filled with zeros."""
+    path.want_tools("tarpart")
+    files = {"grown": data(7000, "random"), "shrunk": data(3000, "random", 2), "emptied": b"", "large": data(3 * MIB, "random", 3)}
+    listed(path, [("grown", files["grown"], 10), ("shrunk", files["shrunk"], 5000), ("emptied", b"", 100), ("large", files["large"], 4 * MIB)])
+    sh(path, "tarpart create --filter 'cat >\"$TARPART_NAME\"' <list")
+    with tarfile.open(path.dir / "part_001.tar") as tar:
+        assert {m.name: tar.extractfile(m).read() for m in tar} == {"/" + name: content for name, content in files.items()}
+
+
+def test_a_page_that_cannot_be_read_again_is_no_page_of_zeros(path):
+    path.want_tools("tarpart")
+    if not shutil.which("strace"):
+        need.skip("strace", "not installed")
+    listed(path, [("16384", data(16384, "random"), 16384)], "r")
+    path.write("snapshot", json.dumps({"data_checksums": True}))
+    create = "WALPIPE_SNAPSHOT=snapshot tarpart create --filter 'cat >/dev/null' <list"
+    r = sh(path, f"strace -f -qq -o trace -P {path.dir}/16384 -e trace=pread64 -e inject=pread64:error=EIO sh -c {shlex.quote(create)}", status=74)
+    assert "cannot read" in r.err and "16384" in r.err, r.err
+    assert '"corrupt_blocks":2' in sh(path, create).out
 
 
 def test_a_list_that_is_not_whole_makes_no_part(path):

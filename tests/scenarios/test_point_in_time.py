@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import shutil
 import time
 
@@ -197,6 +198,25 @@ def test_wal_fetch_knows_absence_from_ignorance(rig):
     rig.mkdir("foreign/walpipe")
     rig.write("foreign/walpipe/FFFFFFFFFFFFFFFFFFFFFFFF.json", '[{"system_identifier":5}]')
     wal_fetch("0000000100000000000000F0", 200, WALG_FILE_PREFIX=str(rig.dir / "foreign"))
+    # nor is a file absent that could not be looked for
+    wal = pathlib.Path(repo, "wal_005")
+    wal.rename(rig.dir / "away")
+    wal_fetch(there, 200)
+    wal.symlink_to(rig.dir / "nowhere")
+    wal_fetch(there, 200)
+    wal.unlink()
+    (rig.dir / "away").rename(wal)
+    wal.chmod(0)
+    if os.geteuid() == 0 and not rig.session.user:
+        wal_fetch(there, 0)
+    else:
+        wal_fetch(there, 200)
+    wal.chmod(0o755)
+    if shutil.which("strace"):
+        out = rig.run("strace", "-f", "-qq", "-o", rig.dir / "trace", "-P", wal / f"{there}.lz4", "-e", "trace=newfstatat,stat",
+                      "-e", "inject=newfstatat,stat:error=ESTALE", "walpipe", "wal-fetch", there, dest, cwd=pg.data, status={0, 200})
+        assert "ESTALE" in (rig.dir / "trace").read_text() and dest.exists() == (out.status == 0), out
+        dest.unlink(missing_ok=True)
     # a standby asks again
     (pg.data / "recovery.signal").rename(pg.data / "standby.signal")
     wal_fetch("0000000100000000000000F0", 1)

@@ -119,6 +119,36 @@ def test_a_restored_cluster_does_not_archive_unless_it_continues(rig):
     restore_and_compare(rig, back, want)
 
 
+@pytest.mark.parametrize("target", ["time", "name", "lsn", "xid", "immediate"])
+def test_a_target_in_postgresql_conf_does_not_win(rig, target):
+    """It says when an earlier life ended, and the copy opened there."""
+    pg = story.archived(rig, small=True)
+    value = {"time": f"recovery_target_time = '{story.now(pg).replace('T', ' ').replace('Z', '+00')}'", "name": "recovery_target_name = 'then'", "xid": "recovery_target_xid = '3'",
+             "lsn": f"recovery_target_lsn = '{pg.sql('select pg_current_wal_lsn()')}'", "immediate": "recovery_target = 'immediate'"}[target]
+    ended = rig.dir / "ended"
+    with open(pg.data / "postgresql.conf", "a", encoding="utf-8") as f:
+        f.write(f"{value}\nrecovery_target_action = 'promote'\nrecovery_target_inclusive = off\nrecovery_end_command = 'touch {ended}'\n"
+                f"archive_cleanup_command = 'touch {ended}'\n")
+    pg.sql("select pg_create_restore_point('then')")
+    pg.backup()
+    pg.sql("create table later as select g from generate_series(1, 100) g")
+    pg.switch()
+    want = pg.digests()
+    story.fetch(rig, rig.dir / "copy", "LATEST")
+    back = pg.restored("copy", rig.dir / "copy").start().wait_recovered()
+    assert back.digests() == want
+    assert not ended.exists()
+    back.stop()
+    point = "at " + target
+    pg.sql(f"select pg_create_restore_point('{point}')")
+    pg.sql("create table after (a int)")
+    pg.switch()
+    story.fetch(rig, rig.dir / "then", "LATEST", "--target-name", point)
+    then = pg.restored("then", rig.dir / "then").start()
+    story.at_target(then)
+    assert then.in_recovery() == "t" and then.digests() == want
+
+
 @pytest.mark.parametrize("how", ["recover", "standby"])
 def test_recovery_settings_of_an_earlier_life_do_not_win(rig, how):
     pg = story.archived(rig, small=True)

@@ -38,6 +38,35 @@ def test_tablespaces_come_back_in_their_places(rig):
     back.amcheck()
 
 
+def test_a_tablespace_whose_content_is_away_is_no_empty_one(rig):
+    """Its disk is not mounted, and the mount point is there."""
+    pg, places, oids, _ = with_tablespaces(rig)
+    pg.sql("checkpoint")
+    before = story.names(rig.settings["WALG_FILE_PREFIX"])
+    inner, = os.listdir(places[0])
+    os.rename(places[0] / inner, rig.dir / "away")
+    r = rig.walpipe("backup-push", pg.data, env=pg.env(), status=78)
+    assert oids[0] in r.err and inner in r.err, r.err
+    os.rename(rig.dir / "away", places[0] / inner)
+    assert story.names(rig.settings["WALG_FILE_PREFIX"]) == before
+    pg.backup()
+
+
+def test_what_root_restores_the_server_can_enter(rig):
+    rig.want_root("a restore as root")
+    pg, places, oids, want = with_tablespaces(rig)
+    pg.stop()
+    rig.mkdir("new", 0o755)
+    dest, moved = rig.dir / "new/a/b/pg", [rig.dir / "new/c/d/ts one", rig.dir / "new/e"]
+    os.chown(rig.dir / "new", 0, 0)
+    words = [w for p, m in zip(places, moved) for w in ("--tablespace", f"{p}={m}")]
+    rig.walpipe("backup-fetch", dest, "LATEST", *words, root=True)
+    owner = os.stat(pg.data).st_uid
+    assert [os.stat(p).st_uid for p in (dest, *moved)] == [owner] * 3
+    back = pg.restored("back", dest).start().wait_recovered()
+    assert back.digests() == want
+
+
 @pytest.mark.parametrize("how", ["words", "spec"])
 def test_a_copy_beside_the_running_original_touches_nothing_of_it(rig, how):
     pg, places, oids, want = with_tablespaces(rig)

@@ -21,7 +21,7 @@ has 'restore_command is written' "$T/data/postgresql.auto.conf" 'wal-fetch %f %p
 has 'the timeline is always written' "$T/data/postgresql.auto.conf" "recovery_target_timeline = 'latest'"
 ok 'the old restore_command is commented out' grep -q "^#.*'old'" "$T/data/postgresql.auto.conf"
 is 'and no other is in force' "$(grep -c '^restore_command' "$T/data/postgresql.auto.conf")" 1
-is 'nor an old target' "$(grep -c '^recovery_target_name' "$T/data/postgresql.auto.conf")" 0
+is 'nor an old target' "$(grep '^recovery_target_name' "$T/data/postgresql.auto.conf")" "recovery_target_name = ''"
 has 'archiving is off' "$T/data/postgresql.auto.conf" "archive_mode = 'off'"
 has 'and that is said' "$T/err" archive_mode
 is 'no scratch directory is left' "$(ls -A "$T/tmp")" ''

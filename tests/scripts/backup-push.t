@@ -76,6 +76,7 @@ for pair in TERM:143 HUP:129 INT:130; do
 	is "${pair%:*}: no scratch directory is left" "$(ls -A "$T/tmp")" ''
 	ok "${pair%:*}: pg-snapshot is told" soon gone pg-snapshot
 	lacks "${pair%:*}: no sentinel" "$T/ran" 'catalog seal'
+	has "${pair%:*}: it says that there is no backup" "$T/err" 'backup-push: no backup was made'
 	pkill -P $$ sleep 2>/dev/null || :
 done
 

@@ -51,8 +51,32 @@ is 'no proof of the repository is 200 in recovery' "$status" 200
 wrapper wal-fetch a b c
 is 'wrong words are 200 in recovery' "$status" 200
 
+run "$SHELL_UNDER_TEST" -c '"$@" <&-' sh "$SHELL_UNDER_TEST" "$EXEC/wal-fetch" $name pg_wal/RECOVERYXLOG
+is 'a closed standard input is 200 in recovery' "$status" 200
+mv "$EXEC/lib.sh" "$T/lib.sh"
+wrapper wal-fetch $name pg_wal/RECOVERYXLOG
+is 'an installation without lib.sh is 200 in recovery' "$status" 200
+mv "$T/lib.sh" "$EXEC/lib.sh"
+for words in '' wal-fetsh '--confg x wal-fetch' '--config'; do
+	# shellcheck disable=SC2086  # words
+	wrapper walpipe $words
+	is "walpipe $words is 200 in recovery" "$status" 200
+done
+rm -rf "$T/elsewhere"
+mv "$T/repo/wal_005" "$T/elsewhere"
+wrapper wal-fetch $name pg_wal/RECOVERYXLOG
+is 'a repository without wal_005 is 200' "$status" 200
+mv "$T/elsewhere" "$T/repo/wal_005"
+stand_in filels 'exit 77'
+stand_in catalog 'echo "{\"system_identifier\":1,\"source\":\"object\"}"'
+wrapper wal-fetch 000000010000000000000002 pg_wal/RECOVERYXLOG
+is 'what cannot be listed is not absent: 200' "$status" 200
+real filels
+
 rm -f recovery.signal backup_label recovery.conf
 : >standby.signal
+wrapper walpipe wal-fetsh
+is 'walpipe wal-fetsh is 1 on a standby' "$status" 1
 for s in 1 66 74 137 200; do
 	stand_in walcat "exit $s"
 	wrapper wal-fetch $name pg_wal/RECOVERYXLOG

@@ -24,6 +24,16 @@ pub struct Cluster {
     pub tablespaces: BTreeSet<u32>,
 }
 
+impl Cluster {
+    /// Its tablespaces as they are now.
+    ///
+    /// # Errors
+    /// As [`cluster::tablespaces`].
+    pub fn spaces(&self) -> Result<Vec<cluster::Tablespace>, Failure> {
+        cluster::tablespaces(&self.root, &self.tablespaces, &self.version_directory)
+    }
+}
+
 /// Finds the data directory, `data` or the one that the server names, and makes sure that it is the server's.
 ///
 /// # Errors

@@ -34,13 +34,13 @@ pub fn control(root: &Path) -> Result<ControlFile, Failure> {
 
 /// The tablespaces below `root/pg_tblspc`, in order of their numbers; in-place ones are none of them.
 ///
-/// `known` are the numbers in the catalogue: what it has must be there.  A link that it does not have, and that leads
-/// nowhere, is none.  A location may itself be a link, as `/srv/fast` often is; PostgreSQL
+/// `known` are the numbers in the catalogue: what it has must be there, with the directory `version` of this cluster
+/// in it.  A link that it does not have, and that leads nowhere, is none.  A location may itself be a link, as `/srv/fast` often is; PostgreSQL
 /// does not mind, and neither do we.
 ///
 /// # Errors
-/// 78 for a location that is missing, relative, inside the data directory or inside another tablespace.
-pub fn tablespaces(root: &Path, known: &BTreeSet<u32>) -> Result<Vec<Tablespace>, Failure> {
+/// 78 for a location that is missing, or has nothing of this cluster, is relative, inside the data directory or inside another tablespace.
+pub fn tablespaces(root: &Path, known: &BTreeSet<u32>, version: &str) -> Result<Vec<Tablespace>, Failure> {
     let dir = root.join("pg_tblspc");
     let cannot = |path: &Path, e: &std::io::Error| Failure::io(format_args!("cannot read {}", path.display()), e);
     let mut found: Vec<(Tablespace, PathBuf)> = Vec::new();
@@ -68,6 +68,12 @@ pub fn tablespaces(root: &Path, known: &BTreeSet<u32>) -> Result<Vec<Tablespace>
         if real.starts_with(root) || root.starts_with(&real) {
             return Err(refuse("is not apart from the data directory")
                 .hint("ALTER TABLESPACE cannot move it: make one elsewhere, move the relations, drop this one."));
+        }
+        if known.contains(&oid)
+            && let Err(e) = std::fs::metadata(real.join(version))
+        {
+            return Err(refuse(&format!("has no {version} that can be read: {}", tool::reason(&e)))
+                .hint("Is its disk mounted?  The server has relations there."));
         }
         let text = target.to_str().ok_or_else(|| refuse("has a name that is not UTF-8, which no backup can record"))?;
         let trimmed = text.trim_end_matches('/');
@@ -115,7 +121,7 @@ mod tests {
 
     fn asked(root: &Path, known: &[u32]) -> Result<Vec<Tablespace>, String> {
         let root = root.canonicalize().map_err(|e| e.to_string())?;
-        tablespaces(&root, &known.iter().copied().collect()).map_err(|f| f.text().to_owned())
+        tablespaces(&root, &known.iter().copied().collect(), "PG_15").map_err(|f| f.text().to_owned())
     }
 
     #[test]
@@ -128,6 +134,9 @@ mod tests {
         symlink("/nowhere/at/all", links.join("16385"))?;
         symlink("/etc", links.join("README"))?;
         let wanted = Tablespace { oid: 16384, location: there.path().display().to_string() };
+        let why = asked(root.path(), &[16384]).expect_err("its content is away");
+        assert!(why.contains("16384") && why.contains("has no PG_15"), "{why}");
+        std::fs::create_dir(there.path().join("PG_15"))?;
         assert_eq!(asked(root.path(), &[16384]), Ok(vec![wanted]));
         let why = asked(root.path(), &[16384, 16385]).expect_err("a tablespace is missing");
         assert!(why.contains("16385") && why.contains("no such file"), "{why}");

@@ -9,7 +9,7 @@ use tool::{Failure, Status};
 
 use crate::backup::{self, lsn};
 use crate::checks;
-use crate::cluster::{self, Tablespace};
+use crate::cluster::Tablespace;
 use crate::command::{self, Told};
 use crate::dialect::Dialect;
 use crate::duration;
@@ -33,12 +33,12 @@ pub fn backup(words: &Words) -> Result<(), Failure> {
         checks::archiving(&mut session)?;
     }
     checks::whole_pages(&mut session)?;
-    apart(&out, &cluster.root, &cluster::tablespaces(&cluster.root, &cluster.tablespaces)?)?;
+    apart(&out, &cluster.root, &cluster.spaces()?)?;
 
     let began = now();
     let start = backup::start(&mut session, &format!("walpipe {began}"), cluster.control.segment_size)?;
     // Again, for those made since: the map of this backup has them.
-    let tablespaces = cluster::tablespaces(&cluster.root, &cluster.tablespaces)?;
+    let tablespaces = cluster.spaces()?;
     let mut snapshot = Snapshot {
         backup_name: format!("base_{}", start.segment),
         start_lsn: start.lsn.to_string(),

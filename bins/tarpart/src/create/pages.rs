@@ -1,6 +1,7 @@
 //! Page checksums, verified in the same pass that stores the pages (spec/tar.md §6).
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
@@ -33,32 +34,37 @@ impl Pages {
 
     /// Looks at `block`, whole pages that were read from `file` behind those looked at before.  A page that looks
     /// wrong is read again, and replaced in `block` by what is then there.
-    pub(crate) fn look(&mut self, block: &mut [u8], file: &File) {
+    ///
+    /// # Errors
+    /// That of reading again.
+    pub(crate) fn look(&mut self, block: &mut [u8], file: &File) -> io::Result<()> {
         for page in block.chunks_exact_mut(PAGE) {
-            if !sound(page, self.first.wrapping_add(self.next)) && !self.read_again(page, file) {
+            if !sound(page, self.first.wrapping_add(self.next)) && !self.read_again(page, file)? {
                 self.corrupt.push(self.next);
             }
             self.next += 1;
         }
+        Ok(())
     }
 
-    fn read_again(&self, page: &mut [u8], file: &File) -> bool {
+    fn read_again(&self, page: &mut [u8], file: &File) -> io::Result<bool> {
         let mut fresh = [0; PAGE];
         for attempt in 0..TRIES {
             std::thread::sleep(Duration::from_millis(u64::from(attempt) * 5));
             match file.read_exact_at(&mut fresh, u64::from(self.next) * PAGE as u64) {
                 Ok(()) if sound(&fresh, self.first.wrapping_add(self.next)) => {
                     page.copy_from_slice(&fresh);
-                    return true;
+                    return Ok(true);
                 }
                 Ok(()) => {}
-                Err(_) => {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     page.fill(0); // cut off meanwhile: WAL says so as well
-                    return true;
+                    return Ok(true);
                 }
+                Err(error) => return Err(error),
             }
         }
-        false
+        Ok(false)
     }
 }
 
@@ -89,10 +95,10 @@ mod tests {
         let file = tempfile::tempfile().expect("a file");
         file.write_all_at(&block, 0).expect("written");
         let mut pages = Pages::of(b"16384.2");
-        pages.look(&mut block, &file);
+        pages.look(&mut block, &file).expect("read");
         assert_eq!(pages.corrupt, [0_u32; 0]);
         let mut pages = Pages::of(b"16384");
-        pages.look(&mut block, &file);
+        pages.look(&mut block, &file).expect("read");
         assert_eq!(pages.corrupt, [0, 1]);
     }
 
@@ -104,7 +110,7 @@ mod tests {
         let mut torn = whole.clone();
         torn[5000] ^= 1;
         let mut pages = Pages::of(b"16384");
-        pages.look(&mut torn, &file);
+        pages.look(&mut torn, &file).expect("read");
         assert!(pages.corrupt.is_empty() && torn == whole);
     }
 }

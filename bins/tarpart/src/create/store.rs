@@ -18,6 +18,8 @@ use crate::header::Member;
 
 /// Bytes read at a time: whole pages.
 const BLOCK: usize = 256 << 10;
+/// Files up to this size, other than a relation's, are read at once: no WAL mends one that changes meanwhile.
+const SMALL: u64 = 1 << 20;
 
 /// What storing a file needs besides the file.
 pub(crate) struct Means<'a> {
@@ -66,12 +68,19 @@ pub(crate) fn store(
             None => return Ok(Stored::Vanished),
         },
     };
+    let cannot = |e: &io::Error| Failure::io(format_args!("cannot read {}", entry.source.display()), e);
+    let (size, whole) = match &file {
+        None => (0, None),
+        Some(file) if entry.kind == Kind::File => now(file).map_err(|e| cannot(&e))?,
+        Some(file) if entry.kind == Kind::Control => (entry.size, Some(control(entry, file)?)),
+        Some(_) => (entry.size, None), // what comes to a relation from now on is in the WAL
+    };
     let (owner, group) = owners.names(entry.uid, entry.gid);
     let target = if entry.kind == Kind::Link { entry.source.as_os_str().as_bytes() } else { &[] };
     let member = Member {
         name: &entry.name,
         kind,
-        size: if file.is_some() { entry.size } else { 0 },
+        size,
         mode: entry.mode,
         uid: entry.uid,
         gid: entry.gid,
@@ -82,17 +91,29 @@ pub(crate) fn store(
     };
     part.begin(&member)?;
     let Some(file) = file else { return Ok(Stored::Whole(Vec::new())) };
-    if entry.kind == Kind::Control {
-        let content = control(entry, &file)?;
-        part.write(&content)?;
-        part.pad(entry.size)?;
+    if let Some(whole) = whole {
+        means.limit.take(size)?;
+        part.write(&whole)?;
+        means.progress.add(size);
+        part.pad(size)?;
         return Ok(Stored::Whole(Vec::new()));
     }
     let base = entry.name.rsplit(|&c| c == b'/').next().unwrap_or_default();
     let mut pages = (means.verify && entry.kind == Kind::Relation).then(|| Pages::of(base));
-    content(part, entry, &file, pages.as_mut(), means)?;
-    part.pad(entry.size)?;
+    content(part, &file, size, pages.as_mut(), means, cannot)?;
+    part.pad(size)?;
     Ok(Stored::Whole(pages.map(|p| p.corrupt).unwrap_or_default()))
+}
+
+/// How large a file is now, and if it is small all that it holds.
+fn now(file: &File) -> io::Result<(u64, Option<Vec<u8>>)> {
+    let size = file.metadata()?.len();
+    if size > SMALL {
+        return Ok((size, None));
+    }
+    let mut whole = Vec::new();
+    file.take(2 * SMALL).read_to_end(&mut whole)?;
+    Ok((whole.len() as u64, Some(whole)))
 }
 
 /// The file; `None` if it is gone, unless it is one that never goes.
@@ -127,16 +148,16 @@ fn seconds(ns: i128) -> u64 {
     u64::try_from((ns + 500_000_000).div_euclid(1_000_000_000)).unwrap_or(0)
 }
 
-/// Exactly `entry.size` bytes: a file that has grown is cut (WAL has the rest), one that has shrunk filled with zeros.
+/// Exactly `size` bytes: a file that has grown is cut (WAL has the rest), one that has shrunk filled with zeros.
 fn content(
     part: &mut Part<'_>,
-    entry: &Entry,
     file: &File,
+    size: u64,
     mut pages: Option<&mut Pages>,
     means: &Means<'_>,
+    cannot: impl Fn(&io::Error) -> Failure,
 ) -> Result<(), Failure> {
-    let cannot = |e: &io::Error| Failure::io(format_args!("cannot read {}", entry.source.display()), e);
-    let mut left = entry.size;
+    let mut left = size;
     let mut ended = false;
     while left > 0 {
         let want = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
@@ -146,7 +167,7 @@ fn content(
             block[filled..].fill(0);
             ended |= filled < want;
             if let Some(pages) = pages.as_deref_mut() {
-                pages.look(&mut block[..filled - filled % PAGE], file);
+                pages.look(&mut block[..filled - filled % PAGE], file).map_err(|e| cannot(&e))?;
             }
             Ok(())
         })?;

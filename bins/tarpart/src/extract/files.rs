@@ -260,6 +260,7 @@ impl<'a> Restore<'a> {
         }
         let owner = (control.found.uid, control.found.gid);
         self.wal_directory(&control, owner)?;
+        self.place.own_made(owner)?;
         self.set_modes()?;
         if sync {
             self.place.sync()?;

@@ -35,6 +35,8 @@ pub(crate) struct Place {
     fd: OwnedFd,
     /// OID → the directory that the link `pg_tblspc/OID` leads to.
     tablespaces: BTreeMap<String, (PathBuf, OwnedFd)>,
+    /// The directories of these that were not there before.
+    made: Vec<PathBuf>,
     /// Whether owners can be set: only root can.
     owners: bool,
 }
@@ -51,11 +53,14 @@ impl Place {
         for path in tablespaces.values() {
             check_empty(path, "the tablespace's location")?;
         }
+        let made = std::iter::once(root).chain(tablespaces.values().map(PathBuf::as_path));
+        let made = made.filter(|path| !path.exists()).map(Path::to_owned).collect();
         let fd = open_made(root)?;
         let mut place = Self {
             root: root.to_owned(),
             fd,
             tablespaces: BTreeMap::new(),
+            made,
             owners: rustix::process::geteuid().is_root(),
         };
         for (oid, path) in tablespaces {
@@ -136,6 +141,16 @@ impl Place {
         rustix::fs::fchmod(&fd, Mode::from_raw_mode(mode)).map_err(cannot)
     }
 
+    /// Gives the destination and the tablespaces' directories that were made here to `owner`, where that can be done.
+    pub(crate) fn own_made(&self, owner: (u32, u32)) -> Result<(), Failure> {
+        for path in self.made.iter().filter(|_| self.owners) {
+            let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+            rustix::fs::chown(path, Some(uid), Some(gid))
+                .map_err(|e| Failure::io(format_args!("cannot give away {}", path.display()), &e.into()))?;
+        }
+        Ok(())
+    }
+
     /// A symbolic link.
     pub(crate) fn link(&self, parts: &[&str], target: &Path) -> Result<(), Failure> {
         let Some((name, folder)) = parts.split_last() else { return Ok(()) };
@@ -204,10 +219,13 @@ fn check_empty(path: &Path, what: &str) -> Result<(), Failure> {
     }
 }
 
-/// Opens a directory, which is made with its parents where it is missing.
+/// Opens a directory, which is made where it is missing; so are its parents, as mkdir(1) makes them.
 fn open_made(path: &Path) -> Result<OwnedFd, Failure> {
     use std::os::unix::fs::DirBuilderExt;
     let cannot = |e: &io::Error| Failure::io(format_args!("cannot make the directory {}", path.display()), e);
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| cannot(&e))?;
+    if !path.is_dir() {
+        path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(|e| cannot(&e))?;
+        std::fs::DirBuilder::new().mode(0o700).create(path).map_err(|e| cannot(&e))?;
+    }
     openat(CWD, path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(|e| cannot(&e.into()))
 }
