@@ -365,6 +365,13 @@ def test_what_is_lent_arrives_as_it_was(path, reader):
         assert {m.name: tar.extractfile(m).read() for m in tar} == {"/" + name: content for name, content in files.items()}
 
 
+@pytest.mark.parametrize("umask", ["000", "077"])
+def test_who_may_read_the_repository_is_no_matter_of_the_umask(path, umask):
+    """PostgreSQL's is 077, and another member of the group restores."""
+    sh(path, f"umask {umask}; echo x | fileput --root repo repo/a/b/c")
+    assert [oct((path.dir / p).stat().st_mode & 0o777) for p in ("repo/a", "repo/a/b", "repo/a/b/c")] == ["0o750", "0o750", "0o640"]
+
+
 def listed(path, files, kind="f"):
     """A list of files as pg-snapshot writes it; of each a name, what it holds, and the size that the walk saw."""
     control = (ROOT / "shared/pg/tests/data/pg_control.15").read_bytes()

@@ -164,6 +164,32 @@ exec walpipe wal-fetch "$1" "$2"
     assert back.digests() == want
 
 
+def test_the_latest_backup_is_one_that_the_latest_timeline_comes_from(rig):
+    """A cluster went back to before its second backup, and went on in the same repository."""
+    pg = story.archived(rig, small=True)
+    first = pg.backup()
+    pg.sql("create table kept as select g from generate_series(1, 100) g")
+    pg.sql("select pg_create_restore_point('then')")
+    pg.sql("create table gone as select g from generate_series(1, 100) g")
+    second = pg.backup()
+    pg.switch()
+    pg.stop()
+    story.fetch(rig, rig.dir / "on", first, "--target-name", "then", "--target-action", "promote", "--continue")
+    on = pg.restored("on", rig.dir / "on").start().wait_recovered()
+    on.sql("create table new as select g from generate_series(1, 100) g")
+    on.switch()
+    want = on.digests()
+    on.stop()
+    r = story.fetch(rig, rig.dir / "copy", "LATEST")
+    assert second in r.err and "passed over" in r.err
+    assert pg.restored("copy", rig.dir / "copy").start().wait_recovered().digests() == want
+    r = story.fetch(rig, rig.dir / "none", second, status=64)
+    assert story.absent_or_empty(rig.dir / "none")
+    story.fetch(rig, rig.dir / "old", second, "--target-timeline", "current")
+    old = pg.restored("old", rig.dir / "old").start().wait_recovered()
+    assert old.sql("select count(*) from gone") == "100"
+
+
 def test_wal_fetch_knows_absence_from_ignorance(rig):
     pg = story.archived(rig, small=True)
     pg.backup()

@@ -78,6 +78,29 @@ good
 stand_in tarpart 'kill -9 $$'
 fails 'tarpart is killed' 137
 
+good
+for words in --target-name --target-time --target-lsn --target-xid; do	# an unset variable in a script
+	wrapper backup-fetch "$words" '' "$T/data" LATEST
+	is "$words without a value is 64" "$status" 64
+done
+for words in '--target-xid abc' '--target-xid -5' '--target-timeline 0' '--target-exclusive' '--files-only --target-name x' '--files-only --standby'; do
+	# shellcheck disable=SC2086
+	wrapper backup-fetch $words "$T/data" LATEST
+	is "$words is 64" "$status" 64
+	ok "$words: nothing was made" test ! -e "$T/data"
+done
+cat >"$T/c.json" <<-EOF
+	{"WALG_FILE_PREFIX": "$WALG_FILE_PREFIX"}
+EOF
+run env -u WALG_FILE_PREFIX WALG_CONFIG_PATH=c.json "$SHELL_UNDER_TEST" "$EXEC/backup-fetch" "$T/data" LATEST
+is 'settings of a file beside us' "$status" 0
+has 'the server finds it too' "$T/data/postgresql.auto.conf" "restore_command = 'WALG_CONFIG_PATH=$T/c.json walpipe wal-fetch"
+good
+mv "$T/c.json" "$HOME/.walg.json"
+run env -u WALG_FILE_PREFIX "$SHELL_UNDER_TEST" "$EXEC/backup-fetch" "$T/data" LATEST
+has 'the file of the one who restores is named to the server' "$T/data/postgresql.auto.conf" "restore_command = 'WALG_CONFIG_PATH=$HOME/.walg.json walpipe"
+rm "$HOME/.walg.json"
+
 for words in '' '--nonsense' '--target-time' '--standby --target-name x' '--target-name a --target-lsn 0/1' '--target-action dance' 'a b c'; do
 	# shellcheck disable=SC2086
 	wrapper backup-fetch $words

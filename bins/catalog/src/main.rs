@@ -11,6 +11,7 @@ mod seal;
 mod select;
 mod show;
 mod snapshot;
+mod timeline;
 mod wal;
 
 /// List, choose, seal and tell apart the backups of a repository

@@ -30,7 +30,11 @@ pub(crate) fn make_directories(root: &Path, path: &Path) -> Result<(), Error> {
     make_directories(root, parent)?;
     let made = std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o750).create(path);
     match made {
-        Ok(()) => sync_directory(parent),
+        Ok(()) => {
+            // whatever the umask; some file systems have no modes
+            let _ = std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o750));
+            sync_directory(parent)
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()), // somebody else did
         Err(error) => Err(said(format_args!("cannot make the directory {}", path.display()), &error)),
     }

@@ -1,10 +1,10 @@
 //! An object on its way into a directory.
 
 use std::any::Any;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -47,8 +47,11 @@ impl FileUpload {
     }
 }
 
+/// Who may read the repository is no matter of the umask: PostgreSQL's is 077, a person's another one.
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o640).open(path)
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(path)?;
+    let _ = file.set_permissions(Permissions::from_mode(0o640)); // some file systems have no modes
+    Ok(file)
 }
 
 fn directory(path: &Path) -> &Path {

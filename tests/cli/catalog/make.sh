@@ -42,3 +42,11 @@ three() {
 	backup base_000000010000000000000005_D_000000010000000000000003 2026-03-02T01:10:00Z '{"LSN":83886120,"DeltaLSN":50331688,"DeltaFrom":"base_000000010000000000000003","DeltaFullName":"base_000000010000000000000003","DeltaCount":1,"FinishLSN":83886336,"SystemIdentifier":7211111111111111111,"PgVersion":150018,"StartTime":"2026-03-02T01:00:00Z","FinishTime":"2026-03-02T01:10:00Z"}'
 	backup base_000000020000000000000004 2026-03-03T01:10:00Z '{"LSN":67108904,"FinishLSN":67109120,"SystemIdentifier":7211111111111111111,"PgVersion":150018,"StartTime":"2026-03-03T01:00:00Z","FinishTime":"2026-03-03T01:10:00Z","WalpipeWalChecked":false}'
 }
+
+# two backups of timeline 1, and timeline 2, which left it between them
+fork() {
+	backup base_000000010000000000000003 2026-03-01T01:10:00Z '{"LSN":50331688,"FinishLSN":50331904,"SystemIdentifier":7211111111111111111,"PgVersion":150018,"StartTime":"2026-03-01T01:00:00Z","FinishTime":"2026-03-01T01:10:00Z"}'
+	backup base_000000010000000000000007 2026-03-02T01:10:00Z '{"LSN":117440552,"FinishLSN":117440768,"SystemIdentifier":7211111111111111111,"PgVersion":150018,"StartTime":"2026-03-02T01:00:00Z","FinishTime":"2026-03-02T01:10:00Z"}'
+	mkdir -p repo/wal_005
+	printf '1\t0/5000000\tbefore 2026-03-02\n' >repo/wal_005/00000002.history
+}
