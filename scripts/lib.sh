@@ -13,7 +13,7 @@ begin() {	# begin NAME: signals are handed on; a child reads our standard input,
 
 scratch() {	# a private directory in $tmp, gone on every way out
 	trap 'leaving $?' EXIT
-	tmp=$(mktemp -d "${TMPDIR:-/tmp}/walpipe.XXXXXX") || die 73 'cannot make a scratch directory'
+	tmp=$(mktemp -d "${TMPDIR:-/tmp}/walpipe.XXXXXX") || die 74 "cannot make a scratch directory in ${TMPDIR:-/tmp}"
 	TMPDIR=$tmp
 	export TMPDIR	# what we run cleans up with it
 }

@@ -236,6 +236,44 @@ def test_a_segment_that_is_there_is_durable_before_it_is_acknowledged(rig):
     assert f"<{folder}/{name}.lz4>" in trace and f"<{folder}>" in trace, trace
 
 
+def test_a_backup_whose_name_cannot_be_printed_is_not_called_none(rig):
+    pg = story.archived(rig, small=True)
+    for out, codes in (("/dev/full", {74}), ("closed pipe", {141, -13})):
+        if out == "/dev/full":
+            r = rig.run("sh", "-c", f"walpipe backup-push {pg.data} >/dev/full", env=pg.env(), status=74)
+        else:
+            r = rig.run("sh", "-c", f"{{ walpipe backup-push {pg.data}; echo $? >status; }} | true", env=pg.env())
+            assert int((rig.dir / "status").read_text()) in codes
+        assert "is complete" in r.err and "no backup was made" not in r.err, r.err
+    assert len(story.names(rig.settings["WALG_FILE_PREFIX"])) == 2
+    assert rig.walpipe("backup-push", env={**pg.env(), "PGDATA": None, "WALG_CONFIG_PATH": rig.write("c.json", json.dumps({"PGDATA": str(pg.data)}))})
+
+
+def test_wal_push_says_what_is_damaged_and_what_is_closed(rig):
+    pg = story.archived(rig, small=True, archive=False)
+    name = pg.sql("select pg_walfile_name(pg_current_wal_lsn())")
+    pg.sql("select pg_switch_wal()")
+    rig.walpipe("wal-push", f"pg_wal/{name}", cwd=pg.data)
+    repo = pathlib.Path(rig.settings["WALG_FILE_PREFIX"])
+    stored = repo / f"wal_005/{name}.lz4"
+    good = stored.read_bytes()
+    for bad in (good[:-9], b"", b"garbage"):
+        stored.write_bytes(bad)
+        r = rig.walpipe("wal-push", f"pg_wal/{name}", cwd=pg.data, status=65)
+        assert "cannot store" in r.err and f"{name}.lz4" in r.err and "move it away" in r.err, r.err
+    stored.write_bytes(good)
+    if rig.session.user:
+        rig.walpipe("backup-push", "--no-archive-check", pg.data, env=pg.env())
+        pg.sql("create table t (a int)")
+        name = pg.sql("select pg_walfile_name(pg_current_wal_lsn())")
+        pg.sql("select pg_switch_wal()")
+        rig.walpipe("wal-push", f"pg_wal/{name}", cwd=pg.data)      # which remembers the repository
+        repo.chmod(0)
+        r = rig.walpipe("wal-push", f"pg_wal/{name}", cwd=pg.data, status=77)
+        repo.chmod(0o755)
+        assert "permission denied" in r.err and "remove" not in r.err, r.err
+
+
 def test_wal_push_takes_the_same_and_refuses_the_different(rig):
     pg = story.archived(rig, small=True, archive=False)
     pg.sql("create table t (a int)")

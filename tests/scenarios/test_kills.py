@@ -259,6 +259,20 @@ def test_a_signal_ends_a_backup_with_its_status_and_leaves_nobody(rig, sig):
     pg.backup()
 
 
+def test_of_two_backups_at_once_the_first_is_made(rig):
+    """Neither takes the other's parts for its own, and neither gives up because of the other's."""
+    pg = story.archived(rig, small=True)
+    p = slow_push(rig, pg)
+    r = rig.walpipe("backup-push", pg.data, env=pg.env(), status=75)
+    assert "another backup" in story.one_error(r)[0], r.err
+    p.wait(120)
+    assert p.returncode == 0, (rig.dir / "push.err").read_text()
+    assert len(story.names(rig.settings["WALG_FILE_PREFIX"])) == 1
+    rig.strict()
+    del rig.settings["WALG_DISK_RATE_LIMIT"]
+    pg.backup()
+
+
 @pytest.mark.parametrize("victim", ["backup-push", "pg-snapshot", "tarpart"])
 def test_who_was_started_by_one_that_is_killed_ends_as_well(rig, victim):
     pg = story.archived(rig, small=True)

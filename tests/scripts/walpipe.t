@@ -42,3 +42,14 @@ cp "$EXEC/lib.sh" "$T/p/libexec/walpipe/lib.sh"
 ln -s "$T/p/bin/walpipe" "$T/elsewhere/walpipe"
 run env -u WALPIPE_EXEC_PATH "$T/elsewhere/walpipe" --exec-path
 is 'installed, it finds libexec through a link' "$(cat "$T/out")" "$T/p/libexec/walpipe"
+
+if command -v man >/dev/null; then
+	wrapper walpipe help nonsense
+	is 'help for what is no command is 64' "$status" 64
+	has 'and says so' "$T/err" 'there is no page of nonsense'
+else
+	stand_in man 'exit 16'
+	wrapper walpipe help nonsense
+	is 'help for what is no command is 64' "$status" 64
+	rm -f "$EXEC/man"
+fi

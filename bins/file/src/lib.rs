@@ -10,7 +10,7 @@ use verbs::Place;
 /// The words of the file programs beside those of every store.
 #[derive(Debug, clap::Args)]
 pub struct Root {
-    /// URL is below DIR, which must exist; what lies between is made (default: WALG_FILE_PREFIX, where URL is below it)
+    /// URL is below DIR, which must exist; fileput makes what lies between (default: WALG_FILE_PREFIX, where URL is below it)
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
 }

@@ -100,6 +100,30 @@ fn not_here(failure: Failure) -> Failure {
     }
 }
 
+/// Of an advisory lock of ours: "walp".
+const LOCK: u32 = 0x7761_6c70;
+
+/// Nobody else who was told the same text asks this server; the session's end lets the next one begin.
+///
+/// # Errors
+/// 75 with the process that does.
+pub fn alone(session: &mut Session, text: &str) -> Result<(), Failure> {
+    let key = pg::crc32c(text.as_bytes());
+    let what = "cannot ask whether another backup is being made";
+    let (ours, theirs) = (LOCK.cast_signed(), key.cast_signed());
+    let row = session.ask(what, "SELECT pg_try_advisory_lock($1, $2)", &[&ours, &theirs])?;
+    if get(&row, 0)? {
+        return Ok(());
+    }
+    let sql = format!(
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = {LOCK} AND objid = {key} AND granted"
+    );
+    let holders: Vec<i32> = session.column(what, &sql, &[])?;
+    let by = holders.first().map_or_else(String::new, |pid| format!(", by the server's process {pid}"));
+    Err(Failure::new(Status::Busy, format!("another backup into {text} is being made{by}"))
+        .hint("Wait for its end; pg_stat_activity shows its session."))
+}
+
 /// The WAL of this primary goes to an archive, as far as its settings tell; of a standby nothing can be seen here.
 ///
 /// # Errors

@@ -31,6 +31,9 @@ pub struct Words {
     /// Do not demand that archive_mode is on
     #[arg(long)]
     no_archive_check: bool,
+    /// Refuse to run beside another that was told the same TEXT and asks the same server
+    #[arg(long, value_name = "TEXT", conflicts_with = "switch_wal")]
+    alone: Option<String>,
     /// Only write a restore point, switch to the next WAL segment and print the name of the one that was closed
     #[arg(long, conflicts_with_all = ["out", "command"])]
     switch_wal: bool,

@@ -28,6 +28,9 @@ pub fn backup(words: &Words) -> Result<(), Failure> {
     let mut session = Session::open()?;
     let dialect = Dialect::of(session.major);
     checks::rights(&mut session, dialect.backup_rights)?;
+    if let Some(text) = &words.alone {
+        checks::alone(&mut session, text)?;
+    }
     let cluster = checks::cluster(&mut session, words.data.as_deref())?;
     if !words.no_archive_check {
         checks::archiving(&mut session)?;

@@ -28,9 +28,10 @@ const PLACES: [&str; 4] = ["WALG_S3_PREFIX", "WALE_S3_PREFIX", "WALG_FILE_PREFIX
 /// The setting that names the repository, and its value.
 fn place(settings: &Settings) -> Result<(&'static str, String), Failure> {
     PLACES.into_iter().find_map(|name| settings.get(name).map(|value| (name, value))).ok_or_else(|| {
-        Failure::new(Status::Config, "no repository is set").hint(
-            "Set WALG_FILE_PREFIX to a directory, or WALG_S3_PREFIX to s3://bucket/path, in the environment or in ~/.walg.json.",
-        )
+        let file = tool::variable("WALG_CONFIG_PATH").unwrap_or_else(|| "~/.walg.json".to_owned());
+        Failure::new(Status::Config, "no repository is set").hint(format!(
+            "Set WALG_FILE_PREFIX to a directory, or WALG_S3_PREFIX to s3://bucket/path, in the environment or in {file}.",
+        ))
     })
 }
 

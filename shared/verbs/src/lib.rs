@@ -56,7 +56,10 @@ pub fn failure(what: impl std::fmt::Display, error: &Error) -> Failure {
         Error::Corrupt(_) => Status::Data,
         Error::Config(_) => Status::Config,
     };
-    let failure = Failure::new(status, format!("{what}: {error}"));
+    let (what, text) = (what.to_string(), error.to_string());
+    // a store that knows the object by the same name says all of it
+    let said = text.strip_prefix(&what).is_some_and(|rest| rest.starts_with(':'));
+    let failure = Failure::new(status, if said { text } else { format!("{what}: {text}") });
     match &error.why().hint {
         Some(hint) => failure.hint(hint),
         None => failure,
