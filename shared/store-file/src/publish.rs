@@ -83,7 +83,10 @@ fn claim(from: &Path, to: &Path) -> Result<bool, Error> {
     match OpenOptions::new().write(true).create_new(true).open(&claim) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(Error::Busy(format!("{} is being stored by somebody else (claim file)", to.display()).into()));
+            return Err(Error::Busy(store::Why::hinted(
+                format!("{} is being stored by somebody else", to.display()),
+                format!("If nobody does, remove {}: who made it was killed.", Path::new(&claim).display()),
+            )));
         }
         Err(error) => return Err(cannot(&error)),
     }

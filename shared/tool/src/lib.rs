@@ -95,7 +95,9 @@ fn wrong_words(name: &str, error: &clap::Error) -> Failure {
     let first = text.split("\n\n").next().unwrap_or(&text);
     let joined = first.split('\n').map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
     let words = joined.strip_prefix("error: ").unwrap_or(&joined);
-    Failure::new(Status::Usage, words).hint(format!("See {name} --help."))
+    let failure = Failure::new(Status::Usage, words);
+    // below a wrapper the words may be those of a person who never typed this name
+    if settings::env("WALPIPE_PARENT").is_some() { failure } else { failure.hint(format!("See {name} --help.")) }
 }
 
 /// Ends with the shell or program that started this one, where that is one of ours and said so.
