@@ -98,6 +98,7 @@ def test_of_two_backups_of_one_restart_point_only_one_is_stored(rig):
     asks another database, so that the lock of the first does not hold it back."""
     pg, standby = pair(rig)
     dest = standby.data
+    pg.sql("create database another template template0")
     restart_point(pg, standby)
     waiting = rig.in_place_of("tarpart", """#!/bin/sh
 : >"$RIG_DIR/begun"
@@ -106,7 +107,7 @@ exec "${0%/*}/tarpart.real" "$@"
 """)
     slow = rig.spawn("walpipe", "backup-push", dest, env=standby.env(waiting), stderr=open(rig.dir / "slow.err", "wb"))
     wait_for(lambda: (rig.dir / "begun").exists() or slow.poll() is not None, 60)
-    quick = rig.spawn("walpipe", "backup-push", dest, "--no-archive-check", env=standby.env({"PGDATABASE": "template1"}), stderr=open(rig.dir / "quick.err", "wb"))
+    quick = rig.spawn("walpipe", "backup-push", dest, "--no-archive-check", env=standby.env({"PGDATABASE": "another"}), stderr=open(rig.dir / "quick.err", "wb"))
     assert quick.wait(120) == 0, (rig.dir / "quick.err").read_text()
     name = story.names(rig.settings["WALG_FILE_PREFIX"])[-1]
     stored = {p: p.read_bytes() for p in story.parts(rig.settings["WALG_FILE_PREFIX"], name)}
