@@ -98,7 +98,7 @@ def test_of_two_backups_of_one_restart_point_only_one_is_stored(rig):
     asks another database, so that the lock of the first does not hold it back."""
     pg, standby = pair(rig)
     dest = standby.data
-    pg.sql("create database another template template0")
+    pg.sql("create database another template postgres")
     restart_point(pg, standby)
     waiting = rig.in_place_of("tarpart", """#!/bin/sh
 : >"$RIG_DIR/begun"
