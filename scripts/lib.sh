@@ -165,11 +165,7 @@ stored_wal() {	# stored_wal NAME: under which names the repository has it, one a
 	listed_wal "$1"
 }
 
-listed_wal() {	# listed_wal NAME: the same by the store's own program: no name means that it is absent
-	[ "$direct" != yes ] || [ -d "$REPO/wal_005/" ] || {
-		say "there is no directory $REPO/wal_005"
-		return 69
-	}
+listed_wal() {	# listed_wal NAME: the same by the store's own program, which tells what is absent from what it cannot look for
 	# shellcheck disable=SC2046,SC2086  # one word each
 	stored=$("$LS" "$REPO/wal_005/" "$1$EXT" \
 		$(for extension in $EXTENSIONS; do [ "$extension" = "$EXT" ] || printf '%s ' "$1$extension"; done) ${EXT:+"$1"}) || {

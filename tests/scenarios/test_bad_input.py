@@ -230,10 +230,12 @@ def test_a_segment_that_is_there_is_durable_before_it_is_acknowledged(rig):
     name = pg.sql("select pg_walfile_name(pg_current_wal_lsn())")
     pg.sql("select pg_switch_wal()")
     rig.walpipe("wal-push", f"pg_wal/{name}", cwd=pg.data)
-    r = rig.run("strace", "-f", "-qq", "-y", "-o", rig.dir / "trace", "-e", "trace=fsync,fdatasync", "walpipe", "wal-push", f"pg_wal/{name}", cwd=pg.data)
-    assert "stored already" in r.err
-    trace, folder = (rig.dir / "trace").read_text(), rig.settings["WALG_FILE_PREFIX"] + "/wal_005"
-    assert f"<{folder}/{name}.lz4>" in trace and f"<{folder}>" in trace, trace
+    for limit in (None, "100000000"):
+        r = rig.run("strace", "-f", "-qq", "-y", "-o", rig.dir / "trace", "-e", "trace=fsync,fdatasync", "walpipe", "wal-push", f"pg_wal/{name}",
+                    cwd=pg.data, env={"WALG_NETWORK_RATE_LIMIT": limit})
+        assert "stored already" in r.err
+        trace, folder = (rig.dir / "trace").read_text(), rig.settings["WALG_FILE_PREFIX"] + "/wal_005"
+        assert f"<{folder}/{name}.lz4>" in trace and f"<{folder}>" in trace, trace
 
 
 def test_a_backup_whose_name_cannot_be_printed_is_not_called_none(rig):
