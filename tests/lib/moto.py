@@ -1,10 +1,8 @@
 """moto, an imitation of AWS: encryption that is echoed, the services that give keys.  Never for what it does not check:
 body digests, clocks, regions (rig.md, 2.6)."""
 
-import os
 import pathlib
 import socket
-import subprocess
 import sys
 
 from . import need, s3
@@ -24,10 +22,7 @@ def there():
 
 def install():
     if not there():
-        PLACE.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", str(PLACE), PACKAGE], stdin=subprocess.DEVNULL,
-                       check=False, capture_output=True, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
-        subprocess.run(["chmod", "-R", "a+rX", str(PLACE)], check=False)
+        s3.pip(PLACE, PACKAGE)
 
 
 class Moto:

@@ -50,16 +50,21 @@ def boto3():
     return None
 
 
+def pip(place, package):
+    """Install it into a directory of its own, where everybody may read it; whether that went well is seen by what is there."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", str(place), package], stdin=subprocess.DEVNULL,
+                   check=False, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    subprocess.run(["chmod", "-R", "a+rX", str(place.parent)], check=False)
+
+
 def install():
     if boto3():
         return True
-    CACHE.mkdir(parents=True, exist_ok=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", str(CACHE / "py"), BOTO3], stdin=subprocess.DEVNULL,
-                   check=False, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    pip(CACHE / "py", BOTO3)
     if not boto3() and os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "python3-boto3"], stdin=subprocess.DEVNULL,
                        check=False, capture_output=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-    subprocess.run(["chmod", "-R", "a+rX", str(CACHE)], check=False)
     return boto3() is not None
 
 

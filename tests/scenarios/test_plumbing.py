@@ -351,14 +351,7 @@ def test_what_is_lent_arrives_as_it_was(path, reader):
     """However slowly it is read: memory is used again only when it has been."""
     path.want_tools("tarpart")
     files = {"a": data(9 * MIB, "random"), "b": b"", "c": data(100, "random", 2), "d": data(256 << 10, "random", 3), "e": data(5 * MIB + 7, "words")}
-    control = (ROOT / "shared/pg/tests/data/pg_control.15").read_bytes()
-    path.write("control", control)
-    listed = ""
-    for name, content in files.items():
-        path.write(name, content)
-        listed += f"f {len(content)} 0 600 0 0\0/{name}\0{path.dir}/{name}\0"
-    total = len(control) + sum(map(len, files.values()))
-    path.write("list", f"{listed}c {len(control)} 0 600 0 0\0/global/pg_control\0{path.dir}/control\0E {len(files) + 1} {total}\0")
+    listed(path, [(name, content, len(content)) for name, content in files.items()])
     path.write("filter", reader)
     sh(path, "tarpart create --lend --filter 'sh ./filter' <list")
     with tarfile.open(path.dir / "part_001.tar") as tar:

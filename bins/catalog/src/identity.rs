@@ -169,11 +169,8 @@ fn segment(repository: &Repository) -> Result<Option<Found>, Failure> {
 
 /// The beginning of a stored segment; `None` where it cannot be decoded here, as one that is encrypted.
 fn first_page(repository: &Repository, object: &str) -> Option<SegmentHeader> {
-    let get = repository.program("get");
-    let url = repository.at(&format!("{}{object}", key::WAL));
-    let mut command = tool::command(&["compress", "-d", "--as", object, "--", get.as_str(), url.as_str()]).ok()?;
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = Child::start(&mut command).ok()?;
+    let mut command = repository.decoded_wal(object).ok()?;
+    let mut child = Child::start(command.stderr(Stdio::null())).ok()?;
     let mut header = [0; LONG_HEADER];
     child.stdout()?.read_exact(&mut header).ok()?;
     SegmentHeader::parse(&header).ok()

@@ -138,6 +138,14 @@ impl Repository {
         Err(Failure::new(Status::Data, text))
     }
 
+    /// A program that writes the content of the stored WAL file `object` to its standard output, decoded.
+    pub fn decoded_wal(&self, object: &str) -> Result<Command, Failure> {
+        let (get, url) = (self.program("get"), self.at(&format!("{}{object}", repo::key::WAL)));
+        let mut command = tool::command(&["compress", "-d", "--as", object, "--", get.as_str(), url.as_str()])?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        Ok(command)
+    }
+
     /// The text of one small object; `None` if there is none.
     pub fn small(&self, key: &str) -> Result<Option<String>, Failure> {
         let mut text = None;

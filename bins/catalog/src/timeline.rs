@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::process::Stdio;
 use std::str::FromStr;
 
 use pg::History;
@@ -77,8 +76,10 @@ impl<'a> Timelines<'a> {
     /// The last timeline of those behind `from` that have a history without a gap (`findNewestTimeLine`).
     fn newest(&mut self, from: u32) -> Result<u32, Failure> {
         let mut newest = from;
-        while self.object(newest + 1)?.is_some() {
-            newest += 1;
+        while let Some(next) = newest.checked_add(1)
+            && self.object(next)?.is_some()
+        {
+            newest = next;
         }
         Ok(newest)
     }
@@ -102,11 +103,8 @@ impl<'a> Timelines<'a> {
 
     fn history(&mut self, timeline: u32) -> Result<Option<History>, Failure> {
         let Some(object) = self.object(timeline)? else { return Ok(None) };
-        let get = self.repository.program("get");
         let url = self.repository.at(&format!("{}{object}", key::WAL));
-        let mut command = tool::command(&["compress", "-d", "--as", &object, "--", &get, &url])?;
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = Child::start(&mut command)?;
+        let mut child = Child::start(&mut self.repository.decoded_wal(&object)?)?;
         let mut text = Vec::new();
         if let Some(output) = child.stdout() {
             let read = output.take(LARGEST).read_to_end(&mut text);

@@ -35,11 +35,12 @@ pub fn control(root: &Path) -> Result<ControlFile, Failure> {
 /// The tablespaces below `root/pg_tblspc`, in order of their numbers; in-place ones are none of them.
 ///
 /// `known` are the numbers in the catalogue: what it has must be there, with the directory `version` of this cluster
-/// in it.  A link that it does not have, and that leads nowhere, is none.  A location may itself be a link, as `/srv/fast` often is; PostgreSQL
-/// does not mind, and neither do we.
+/// in it.  A link that it does not have, and that leads nowhere, is none.  A location may itself be a link, as
+/// `/srv/fast` often is; PostgreSQL does not mind, and neither do we.
 ///
 /// # Errors
-/// 78 for a location that is missing, or has nothing of this cluster, is relative, inside the data directory or inside another tablespace.
+/// 78 for a location that is missing, has nothing of this cluster, is relative, or is inside the data directory or
+/// another tablespace.
 pub fn tablespaces(root: &Path, known: &BTreeSet<u32>, version: &str) -> Result<Vec<Tablespace>, Failure> {
     let dir = root.join("pg_tblspc");
     let cannot = |path: &Path, e: &std::io::Error| Failure::io(format_args!("cannot read {}", path.display()), e);
